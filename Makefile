@@ -1,0 +1,52 @@
+# `make demo` and `make test` work on a fresh machine: each first makes .venv from constraints.txt.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help setup demo grid board preview test test-slow lint format clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(READY) ## make .venv with the tested versions (about 6 GB, 2 minutes)
+
+$(READY): pyproject.toml constraints.txt
+	@echo "installing into $(VENV): about 6 GB, 2 minutes on a fast line"
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+		{ echo "$$($(PYTHON) --version) must be 3.11 to 3.13; give another: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(READY) ## 2 norms x 2 losses on generated phantoms, and their table (under 3 minutes)
+	$(BIN)/python -m brainseg.train experiment=demo
+
+grid: $(READY) ## norm x loss x epochs on LGG (conf/experiment/grid.yaml)
+	$(BIN)/python -m brainseg.train experiment=grid
+
+preview: $(READY) ## a contact sheet of the data: images, masks, augmented versions
+	$(BIN)/python -m brainseg.data.preview
+
+board: $(READY) ## TensorBoard over multirun/ and outputs/
+	@mkdir -p .board multirun outputs
+	@ln -sfn ../multirun .board/multirun && ln -sfn ../outputs .board/outputs
+	$(BIN)/tensorboard --logdir .board
+
+test: $(READY) ## the tests, under 3 minutes on 2 cores
+	$(BIN)/python -m pytest
+
+test-slow: $(READY) ## the tests marked slow
+	$(BIN)/python -m pytest -m slow
+
+lint: $(READY) ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY) ## ruff, with its fixes
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## remove .venv and tools' caches; runs and data stay
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .board

@@ -1,0 +1,1 @@
+"""Scans: reading, checking, caching, splitting, augmenting."""

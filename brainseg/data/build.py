@@ -1,0 +1,198 @@
+"""Builds the cache: each slice is read, checked, fitted to the network's size and written."""
+
+import hashlib
+import os
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from brainseg.data import preprocess
+from brainseg.data.reader import Patient, Reader, SliceError
+from brainseg.data.store import Meta, PatientMeta, Writer
+
+WORKERS = 8  # each holds a patient in memory, and the interpreter's lock keeps more from helping
+
+Pixels = NDArray[np.uint8]
+Shape = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the cached pixels depend on, beside the files; as in `Scans`."""
+
+    size: int
+    denoise: str
+    crop: bool
+
+
+@dataclass(frozen=True)
+class _Record:
+    """What is kept of a patient when the pixels are written."""
+
+    meta: PatientMeta
+    files: tuple[Path, ...]
+    digests: list[tuple[str, str]]  # of each original image and mask
+    blank: list[bool]  # slices of one colour
+
+
+@dataclass(frozen=True)
+class _Volume:
+    record: _Record
+    images: Pixels  # [D, size, size, C]
+    masks: Pixels  # [D, size, size]
+    originals: Pixels  # [D, bytes]
+
+
+_Prepared = tuple[_Volume | None, list[list[str]]]  # lines for each slice that is left out
+
+
+def build(
+    folder: Path, reader: Reader, patients: list[Patient], problems: list[str], settings: Settings
+) -> Meta:
+    """Fill `folder` with the slices that can be used, and say what is wrong with the others.
+
+    Args:
+        folder: An empty folder.
+        reader: Reads the patients.
+        patients: What the reader found.
+        problems: What the reader found wrong.
+        settings: What to do to the pixels.
+    """
+    problems, skipped = list(problems), len(problems)
+    records: list[_Record] = []
+    shape = _usual_shape(reader, patients)
+    with Writer(folder) as writer, ThreadPoolExecutor(_workers()) as pool:
+        volumes = _in_order(pool, lambda p: _prepare(reader, p, shape, settings), patients)
+        for volume, wrong in tqdm(
+            volumes, "reading scans", len(patients), unit="patient", delay=2, disable=None
+        ):
+            problems += [line for lines in wrong for line in lines]
+            skipped += len(wrong)
+            if volume is not None:
+                writer.add(volume.images, volume.masks, volume.originals)
+                records.append(volume.record)
+        meta = Meta(
+            fingerprint=_fingerprint(records),
+            shape=shape,
+            size=settings.size,
+            channels=len(reader.modalities),
+            problems=problems,
+            skipped=skipped,
+            duplicates=_duplicates(records),
+            patients=[record.meta for record in records],
+        )
+        writer.finish(meta)
+    return meta
+
+
+def _workers() -> int:
+    return min(os.cpu_count() or 1, WORKERS)
+
+
+def _in_order(
+    pool: ThreadPoolExecutor, work: Callable[[Patient], _Prepared], patients: Iterable[Patient]
+) -> Iterator[_Prepared]:
+    """`map`, with no more than a patient a worker under way: all at once would fill the memory."""
+    waiting: deque[Future[_Prepared]] = deque()
+    for patient in patients:
+        waiting.append(pool.submit(work, patient))
+        if len(waiting) > _workers():
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _usual_shape(reader: Reader, patients: Iterable[Patient]) -> Shape:
+    """The height and width of most patients, by the first good slice of each."""
+    shapes = Counter(filter(None, (_shape(reader, patient) for patient in patients)))
+    return shapes.most_common(1)[0][0] if shapes else (0, 0)
+
+
+def _shape(reader: Reader, patient: Patient) -> Shape | None:
+    positions = set(range(len(patient.slices)))
+    for k in sorted(positions):
+        try:
+            images, _ = reader.read(patient.without(positions - {k}))
+        except SliceError:
+            continue
+        return images.shape[1], images.shape[2]
+    return None
+
+
+def _prepare(reader: Reader, patient: Patient, shape: Shape, settings: Settings) -> _Prepared:
+    """A patient's good slices (None without any), and what is wrong with the others."""
+    problems: list[list[str]] = []
+    try:
+        images, masks = reader.read(patient)
+    except SliceError as error:
+        problems = list(error.problems.values())
+        patient = patient.without(error.problems)
+        if not patient.slices:
+            return None, problems
+        images, masks = reader.read(patient)
+    if images.shape[1:3] != shape:
+        wrong = f"{images.shape[1]}x{images.shape[2]} pixels, most patients {shape[0]}x{shape[1]}"
+        return None, [*problems, *([f"{path}: {wrong}"] for path in patient.images)]
+    return _fit(patient, images, masks, settings), problems
+
+
+def _fit(patient: Patient, images: Pixels, masks: Pixels, settings: Settings) -> _Volume:
+    whole = preprocess.whole_box(images.shape[1], images.shape[2])
+    box = preprocess.brain_box(images) if settings.crop else whole
+    clean = (preprocess.denoise(image, settings.denoise) for image in images)
+    fitted = np.stack([preprocess.fit_image(image, box, settings.size) for image in clean])
+    mean, deviation = preprocess.statistics(fitted)
+    meta = PatientMeta(
+        name=patient.name,
+        institution=patient.institution,
+        slices=list(patient.slices),
+        tumour=masks.sum(axis=(1, 2), dtype=int).tolist(),
+        box=box,
+        mean=mean,
+        deviation=deviation,
+    )
+    record = _Record(
+        meta=meta,
+        files=patient.images,
+        digests=[(_sha256(i), _sha256(m)) for i, m in zip(images, masks, strict=True)],
+        blank=[bool((image == image[0, 0]).all()) for image in images],
+    )
+    return _Volume(
+        record,
+        images=fitted,
+        masks=np.stack([preprocess.fit_mask(mask, box, settings.size) for mask in masks]),
+        originals=np.packbits(masks.reshape(len(masks), -1), axis=1),
+    )
+
+
+def _sha256(array: Pixels) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
+
+
+def _fingerprint(records: list[_Record]) -> str:
+    """SHA-256 over patients, slice numbers and the digests of their pixels."""
+    lines = [
+        f"{record.meta.name} {number} {image} {mask}"
+        for record in records
+        for number, (image, mask) in zip(record.meta.slices, record.digests, strict=True)
+    ]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _duplicates(records: list[_Record]) -> list[tuple[str, str]]:
+    """Files with the pixels of an earlier patient's; slices of one colour don't count."""
+    first: dict[str, tuple[int, Path]] = {}
+    pairs: list[tuple[str, str]] = []
+    for number, record in enumerate(records):
+        slices = zip(record.files, record.digests, record.blank, strict=True)
+        for path, (digest, _), blank in slices:
+            owner, original = first.setdefault(digest, (number, path))
+            if owner != number and not blank:
+                pairs.append((str(original), str(path)))
+    return pairs

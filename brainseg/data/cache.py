@@ -1,0 +1,211 @@
+"""Scans: a data set decoded once into a cache that every run, cell and worker shares."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from brainseg.data.build import Settings
+from brainseg.data.prepare import prepare
+from brainseg.data.preprocess import DENOISE, Box, undo
+from brainseg.data.reader import Reader
+from brainseg.data.store import Store, open_store
+
+Rows = Sequence[int] | NDArray[np.int64]
+
+
+class Scans:
+    """The slices of a data set, at the network's size and as they were.
+
+    A row is a slice: rows of one patient lie side by side, by slice number. Nothing is read before
+    `prepare`. It pickles without its arrays, which are opened again where they are used.
+
+    Args:
+        reader: The data set, such as `LGG()`.
+        root: Where its files are; None leaves it to the reader.
+        modalities: Which of the reader's, in the order of the channels to be.
+        size: Height and width of the network's input, in pixels.
+        intensity: `unit` is 0 to 1; `zscore` is in SD from the mean, by patient and modality,
+            over the head (`preprocess.foreground`) in all the patient's slices.
+        denoise: `none`, `median` or `nlm` (`preprocess.denoise`).
+        crop: Whether to cut each patient to the brain's box (`preprocess.brain_box`), which is the
+            same in all slices.
+        on_error: `stop` refuses a data set with any fault; `skip` leaves out what is faulty.
+        cache_dir: Where caches are kept; None is `BRAINSEG_CACHE`, else the user's cache folder.
+
+    Raises:
+        ValueError: If an argument is none of these.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        *,
+        root: str | Path | None = None,
+        modalities: Sequence[str] | None = None,
+        size: int = 256,
+        intensity: str = "unit",
+        denoise: str = "none",
+        crop: bool = False,
+        on_error: str = "stop",
+        cache_dir: str | Path | None = None,
+    ) -> None:
+        self.reader = reader
+        self.modalities = tuple(reader.modalities if modalities is None else modalities)
+        _check_modalities(self.modalities, reader.modalities)
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            raise ValueError(f"data.size={size}; must be a positive integer; set data.size=256")
+        _check_choice("intensity", intensity, ("unit", "zscore"))
+        _check_choice("denoise", denoise, DENOISE)
+        _check_choice("on_error", on_error, ("stop", "skip"))
+        _check_choice("crop", crop, (False, True))
+        self.root = root
+        self.intensity = intensity
+        self.on_error = on_error
+        self.cache_dir = cache_dir
+        self.settings = Settings(size=size, denoise=denoise, crop=bool(crop))
+        self._channels = [reader.modalities.index(modality) for modality in self.modalities]
+        self._folder: Path | None = None
+        self._opened: _Opened | None = None
+
+    @property
+    def size(self) -> int:
+        """Height and width of the cached slices."""
+        return self.settings.size
+
+    @property
+    def channels(self) -> int:
+        """Channels of `image`."""
+        return len(self.modalities)
+
+    def prepare(self) -> None:
+        """Open the cache; the first time, check and decode every file.
+
+        Processes that do this at once build it once. The cache is built again when a file or a
+        setting has changed, or when the cache is damaged.
+
+        Raises:
+            FileNotFoundError: If the reader finds no patients.
+            ValueError: If anything is wrong with the files (all of it, a line each) and `on_error`
+                is `stop`; or if no slice is left; or if the cache cannot be written.
+        """
+        if self._opened is None:
+            skip = self.on_error == "skip"
+            self._folder, store = prepare(
+                self.reader, self.root, self.settings, skip=skip, cache_dir=self.cache_dir
+            )
+            self._opened = _Opened(store)
+
+    @property
+    def images(self) -> NDArray[np.uint8]:
+        """All modalities `[N, size, size, C]`, a read-only memory map."""
+        return self._open().store.images
+
+    @property
+    def masks(self) -> NDArray[np.uint8]:
+        """`[N, size, size]` of 0 and 1, a read-only memory map."""
+        return self._open().store.masks
+
+    @property
+    def index(self) -> pd.DataFrame:
+        """A row per slice: `patient`, `institution`, `slice`, `tumour` (pixels of the original)."""
+        return self._open().index
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the decoded original images and masks, whatever the settings."""
+        return self._open().store.meta.fingerprint
+
+    @property
+    def original_shape(self) -> tuple[int, int]:
+        """Height and width of the originals."""
+        return self._open().store.meta.shape
+
+    @property
+    def skipped(self) -> int:
+        """Slices and folders that `on_error=skip` left out."""
+        return self._open().store.meta.skipped
+
+    @property
+    def duplicates(self) -> list[tuple[str, str]]:
+        """Pairs of files with the same pixels under two patients."""
+        return self._open().store.meta.duplicates
+
+    def scale(self, pixels: NDArray[np.uint8], row: int) -> NDArray[np.float32]:
+        """Pixels of slice `row`, `[H, W, all modalities]`, as the network's float32 `[C, H, W]`."""
+        image = np.asarray(pixels[..., self._channels].transpose(2, 0, 1), np.float32, order="C")
+        if self.intensity == "unit":
+            return image / np.float32(255)
+        opened = self._open()
+        patient = opened.patient_of[row]
+        mean = opened.mean[patient, self._channels, None, None]
+        return (image - mean) / opened.deviation[patient, self._channels, None, None]
+
+    def image(self, row: int) -> NDArray[np.float32]:
+        """The network's input for slice `row`, `[C, size, size]`."""
+        return self.scale(self.images[row], row)
+
+    def original_masks(self, rows: Rows) -> NDArray[np.bool_]:
+        """The masks as they were, `[n, height, width]`."""
+        height, width = self.original_shape
+        packed = self._open().store.originals[np.asarray(rows, np.int64)]
+        flat = np.unpackbits(packed, axis=1, count=height * width)
+        return flat.reshape(-1, height, width).astype(bool)
+
+    def to_original(self, probs: NDArray[np.float32], rows: Rows) -> NDArray[np.float32]:
+        """`[n, size, size]` with size and crop undone, `[n, height, width]`; 0 outside the box."""
+        opened = self._open()
+        patients = opened.store.meta.patients
+        boxes = [Box(*patients[opened.patient_of[row]].box) for row in rows]
+        shape = self.original_shape
+        whole = [undo(prob, box, shape) for prob, box in zip(probs, boxes, strict=True)]
+        return np.stack(whole) if whole else np.empty((0, *shape), np.float32)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_opened": None}  # a memory map pickles as all its bytes
+
+    def _open(self) -> "_Opened":
+        if self._opened is None:
+            if self._folder is None:
+                raise RuntimeError("the scans are not read yet; call prepare() first")
+            store = open_store(self._folder)
+            if store is None:
+                raise RuntimeError(f"cache {self._folder} is gone; call prepare() on a new Scans")
+            self._opened = _Opened(store)
+        return self._opened
+
+
+class _Opened:
+    """An open cache and its index, by row."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        patients = store.meta.patients
+        self.patient_of = np.repeat(np.arange(len(patients)), [len(p.slices) for p in patients])
+        self.mean = np.asarray([p.mean for p in patients], np.float32)  # [patients, C]
+        self.deviation = np.asarray([p.deviation for p in patients], np.float32)
+        self.index = pd.DataFrame(
+            {
+                "patient": [patients[k].name for k in self.patient_of],
+                "institution": [patients[k].institution for k in self.patient_of],
+                "slice": [number for p in patients for number in p.slices],
+                "tumour": [pixels for p in patients for pixels in p.tumour],
+            }
+        )
+
+
+def _check_choice(key: str, value: object, choices: tuple[object, ...]) -> None:
+    if value not in choices:
+        allowed = ", ".join(map(str, choices))
+        raise ValueError(f"data.{key}={value}; must be one of {allowed}; set data.{key} to one")
+
+
+def _check_modalities(chosen: tuple[str, ...], known: tuple[str, ...]) -> None:
+    if not chosen or len(set(chosen)) < len(chosen) or not set(chosen) <= set(known):
+        raise ValueError(
+            f"data.modalities={list(chosen)}; must be some of {', '.join(known)}, each once; "
+            f"set data.modalities=[{','.join(known)}] or fewer"
+        )

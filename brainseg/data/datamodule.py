@@ -1,0 +1,208 @@
+"""Slices as tensors: the data set of one split, and the data module of a run."""
+
+import logging
+from collections.abc import Callable
+from itertools import combinations
+from typing import Literal, TypedDict
+
+import albumentations as A
+import cv2
+import lightning as L
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from brainseg.data.cache import Scans
+from brainseg.data.split import Split
+from brainseg.data.transforms import transform
+
+__all__ = ["SegmentationDataModule", "Slice", "SliceDataset"]
+
+log = logging.getLogger(__name__)
+
+Part = Literal["train", "val", "test"]
+PARTS: tuple[Part, ...] = ("train", "val", "test")
+
+
+class Slice(TypedDict):
+    """One slice; a batch holds the same keys, stacked along a first axis B."""
+
+    image: Tensor  # float32 [C, H, W]
+    mask: Tensor  # float32 [1, H, W], 0 or 1
+    patient: int  # index into SegmentationDataModule.patients
+    row: int  # index into Scans.index
+
+
+class SliceDataset(Dataset[Slice]):
+    """Some slices of prepared scans, augmented or not.
+
+    An item is asked for by its position in `rows`, or by (position, epoch): with augmentation, an
+    image depends on seed, epoch and row alone. A bare position means epoch 0.
+
+    Args:
+        scans: Prepared scans.
+        rows: Rows of `scans.index`, in the order wanted.
+        patient: For every row of `scans.index`, the number of its patient.
+        augment: What `brainseg.data.transforms.augment` builds; None leaves the slices as they are.
+        seed: Seed of the augmentation.
+    """
+
+    def __init__(
+        self,
+        scans: Scans,
+        rows: NDArray[np.int64],
+        *,
+        patient: NDArray[np.int64],
+        augment: A.Compose | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.scans = scans
+        self.rows = rows
+        self.patient = patient
+        self.augment = augment
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, key: int | tuple[int, int]) -> Slice:
+        position, epoch = key if isinstance(key, tuple) else (key, 0)
+        row = int(self.rows[position])
+        pixels, mask = np.array(self.scans.images[row]), np.array(self.scans.masks[row])
+        if self.augment is not None:
+            pixels, mask = transform(self.augment, pixels, mask, (self.seed, epoch, row))
+        return Slice(
+            image=torch.from_numpy(self.scans.scale(pixels, row)),
+            mask=torch.from_numpy(mask).float().unsqueeze(0),
+            patient=int(self.patient[row]),
+            row=row,
+        )
+
+
+class SegmentationDataModule(L.LightningDataModule):
+    """Prepares the scans, splits them and loads them in batches.
+
+    The constructor touches no disk. After `setup()`:
+
+    - `patients`: all patients' names; `Slice["patient"]` counts in it.
+    - `split`: the rows of each part.
+    - `members`: the names of each part's patients, `{"train": [...], "val": [...], "test": [...]}`.
+
+    Args:
+        scans: The scans; prepared by `setup()`.
+        augment: What `brainseg.data.transforms.augment` builds, for the training slices alone.
+        split: Takes the index, returns the rows of each part (`brainseg.data.split`).
+        sampler: Takes bool `[N]` (tumour or not) and `seed`, gives the order of the training slices
+            (`brainseg.data.sampler`).
+        batch_size: Slices in a batch; the last batch of an epoch may be smaller.
+        workers: Processes that load; 0 loads in the training process. Results do not depend on it.
+        seed: Seed of order and augmentation.
+
+    Raises:
+        ValueError: If `batch_size` is below 1 or `workers` below 0; by `setup()` if `batch_size` is
+            above the number of training slices, or a patient is on two sides of a split that is
+            not leaky; and whatever `scans.prepare()` and `split` raise.
+    """
+
+    def __init__(
+        self,
+        scans: Scans,
+        *,
+        augment: A.Compose,
+        split: Callable[[pd.DataFrame], Split],
+        sampler: Callable[..., Sampler[tuple[int, int]]],
+        batch_size: int = 16,
+        workers: int = 0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise ValueError(f"batch_size={batch_size} must be at least 1; set batch_size=16")
+        if workers < 0:
+            raise ValueError(f"workers={workers} must not be negative; set workers=0 or more")
+        self.scans = scans
+        self.augment = augment
+        self.make_split = split
+        self.make_sampler = sampler
+        self.batch_size = batch_size
+        self.workers = workers
+        self.seed = seed
+
+    def setup(self, stage: str | None = None) -> None:
+        """Prepare and split the scans; the same for every stage, done once."""
+        if hasattr(self, "split"):
+            return
+        self.scans.prepare()
+        index = self.scans.index
+        patient, names = pd.factorize(index["patient"], sort=True)
+        split = self.make_split(index)
+        members = {part: sorted(set(index["patient"].iloc[getattr(split, part)])) for part in PARTS}
+        if split.leaky:
+            log.warning("LEAKY split: a patient is on several sides, scores are too good")
+        else:
+            _refuse_shared(members)
+        if self.batch_size > len(split.train):
+            raise ValueError(
+                f"batch_size={self.batch_size} must not be above the {len(split.train)} training "
+                "slices; set batch_size lower"
+            )
+        self.patients: list[str] = [str(name) for name in names]
+        self.patient: NDArray[np.int64] = patient.astype(np.int64)
+        self.members = members
+        self.split = split
+
+    def train_dataloader(self) -> DataLoader[Slice]:
+        """Load the training slices, augmented, in the sampler's order."""
+        tumour = self.scans.index["tumour"].to_numpy()[self.split.train] > 0
+        sampler = self.make_sampler(tumour, seed=self.seed)
+        return self._loader("train", augment=self.augment, sampler=sampler)
+
+    def val_dataloader(self) -> DataLoader[Slice]:
+        """Load the validation slices, in order."""
+        return self.loader("val")
+
+    def test_dataloader(self) -> DataLoader[Slice]:
+        """Load the test slices, in order."""
+        return self.loader("test")
+
+    def loader(self, part: Part) -> DataLoader[Slice]:
+        """Load the slices of "train", "val" or "test" as they are, in the index's order."""
+        return self._loader(part)
+
+    def _loader(
+        self,
+        part: Part,
+        augment: A.Compose | None = None,
+        sampler: Sampler[tuple[int, int]] | None = None,
+    ) -> DataLoader[Slice]:
+        rows: NDArray[np.int64] = getattr(self.split, part)
+        return DataLoader(
+            SliceDataset(self.scans, rows, patient=self.patient, augment=augment, seed=self.seed),
+            batch_size=self.batch_size,
+            sampler=sampler,
+            num_workers=self.workers,
+            persistent_workers=self.workers > 0,
+            worker_init_fn=_one_thread,
+            pin_memory=torch.cuda.is_available(),
+            # Of its own, so that loading draws nothing from the stream that dropout draws from.
+            generator=torch.Generator().manual_seed(self.seed),
+        )
+
+
+def _refuse_shared(members: dict[Part, list[str]]) -> None:
+    """Raise if a patient is in two parts."""
+    for first, second in combinations(PARTS, 2):
+        shared = set(members[first]) & set(members[second])
+        if shared:
+            raise ValueError(
+                f"patients={sorted(shared)} must not be in both {first} and {second}; "
+                "use split=patient, or return Split(..., leaky=True)"
+            )
+
+
+def _one_thread(worker: int) -> None:
+    """Keep OpenCV from starting its threads in every worker."""
+    cv2.setNumThreads(0)

@@ -1,0 +1,157 @@
+"""What is done to the pixels before they are cached, and how it is undone.
+
+A patient's scans are cut to one square box, in pixels of the original, and resized to the
+network's size. The box may reach outside the image, where it holds zeros.
+"""
+
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+DENOISE = ("none", "median", "nlm")
+
+
+class Box(NamedTuple):
+    """A square: its upper left corner (which may be negative) and its side, in pixels."""
+
+    top: int
+    left: int
+    side: int
+
+
+def denoise(image: Pixels, method: str) -> Pixels:
+    """A slice with less noise, each channel for itself.
+
+    Args:
+        image: `[H, W, C]`.
+        method: `none`; `median` over 3 x 3 pixels; `nlm`, non-local means (Buades et al. 2005)
+            with patches of 5 pixels in a window of 11, at a strength of 5 grey values.
+    """
+    if method == "none":
+        return image
+    channels = [np.ascontiguousarray(image[..., c]) for c in range(image.shape[2])]
+    if method == "median":
+        clean = [cv2.medianBlur(channel, 3) for channel in channels]
+    else:
+        clean = [cv2.fastNlMeansDenoising(channel, None, 5, 5, 11) for channel in channels]
+    return np.stack(clean, axis=-1).astype(np.uint8, copy=False)
+
+
+def foreground(images: Pixels) -> NDArray[np.bool_]:
+    """Where the head is, `[D, H, W]`: brain, and skull where the scans keep it.
+
+    A voxel counts when at least half of the modalities lie above their own threshold (Otsu 1979,
+    over the patient's volume): the background is not black in every scan, and is above 60 in some.
+
+    Args:
+        images: One patient's `[D, H, W, C]`.
+    """
+    votes = np.zeros(images.shape[:3], np.uint8)
+    for c in range(images.shape[3]):
+        channel = np.ascontiguousarray(images[..., c]).reshape(-1, 1)
+        _, above = cv2.threshold(channel, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+        votes += np.asarray(above, np.uint8).reshape(votes.shape)
+    return np.asarray(2 * votes >= images.shape[3])
+
+
+def statistics(images: Pixels) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of each channel over the foreground, for the z-score.
+
+    A patient without foreground has 0 and 1, and a constant channel a deviation of 1.
+
+    Args:
+        images: One patient's `[D, H, W, C]`.
+    """
+    channels = images.shape[3]
+    inside = foreground(images).astype(np.uint8).reshape(-1, 1)
+    if not inside.any():
+        return [0.0] * channels, [1.0] * channels
+    mean, deviation = cv2.meanStdDev(images.reshape(-1, 1, channels), mask=inside)
+    return mean.ravel().tolist(), np.where(deviation > 0, deviation, 1.0).ravel().tolist()
+
+
+def whole_box(height: int, width: int) -> Box:
+    """The smallest centred square that holds the image."""
+    side = max(height, width)
+    return Box((height - side) // 2, (width - side) // 2, side)
+
+
+def brain_box(images: Pixels, margin: float = 0.03) -> Box:
+    """A square around the brain in all slices, skull included, never larger than `whole_box`.
+
+    What is thinner than a sixth of the image, such as nose and ears, may stay outside.
+
+    Args:
+        images: One patient's `[D, H, W, C]`.
+        margin: Free space on each side, as a share of the longer side.
+    """
+    height, width = images.shape[1:3]
+    shadow: Any = foreground(images).any(axis=0).astype(np.uint8)  # [H, W]
+    thin = max(min(height, width) // 6, 1)
+    ball = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (thin, thin))
+    clean: Any = cv2.morphologyEx(shadow, cv2.MORPH_OPEN, ball)
+    count, _, parts, _ = cv2.connectedComponentsWithStats(clean)
+    if count < 2:
+        return whole_box(height, width)
+    left, top, w, h = (int(v) for v in parts[1 + parts[1:, cv2.CC_STAT_AREA].argmax()][:4])
+    side = min(round(max(h, w) * (1 + 2 * margin)), max(height, width))
+    return Box(_start(top + h / 2, side, height), _start(left + w / 2, side, width), side)
+
+
+def _start(centre: float, side: int, length: int) -> int:
+    """Where `side` pixels around `centre` start, inside 0 to `length` if they fit."""
+    if side > length:
+        return (length - side) // 2
+    return min(max(round(centre - side / 2), 0), length - side)
+
+
+def fit_image(image: Pixels, box: Box, size: int) -> Pixels:
+    """The box of `[H, W, C]` as `[size, size, C]`: area mean when it shrinks, else bilinear."""
+    fitted = _resize(_cut(image, box), size)
+    return fitted.reshape(size, size, image.shape[2]).astype(np.uint8, copy=False)
+
+
+def fit_mask(mask: Pixels, box: Box, size: int) -> Pixels:
+    """The box of `[H, W]` of 0 and 1 as `[size, size]`: 1 where at least half the area is."""
+    cut = _cut(mask, box)
+    if box.side == size:
+        return cut
+    return (_resize(cut.astype(np.float32), size) >= 0.5).astype(np.uint8)
+
+
+def undo(probs: NDArray[np.float32], box: Box, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """`[size, size]` put back where it came from in `[H, W]`; 0 outside the box."""
+    whole = np.zeros(shape, np.float32)
+    target, source = _overlap(box, shape)
+    whole[target] = _resize(probs.astype(np.float32, copy=False), box.side)[source]
+    return whole
+
+
+def _cut(array: Pixels, box: Box) -> Pixels:
+    target, source = _overlap(box, (array.shape[0], array.shape[1]))
+    cut = np.zeros((box.side, box.side, *array.shape[2:]), array.dtype)
+    cut[source] = array[target]
+    return cut
+
+
+def _overlap(box: Box, shape: tuple[int, int]) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """Where box and image meet, in the image and in the box."""
+    starts = (max(box.top, 0), max(box.left, 0))
+    stops = (min(box.top + box.side, shape[0]), min(box.left + box.side, shape[1]))
+    image = (slice(starts[0], stops[0]), slice(starts[1], stops[1]))
+    inside = (
+        slice(starts[0] - box.top, stops[0] - box.top),
+        slice(starts[1] - box.left, stops[1] - box.left),
+    )
+    return image, inside
+
+
+def _resize(array: NDArray[Any], size: int) -> NDArray[Any]:
+    if array.shape[0] == size:
+        return array
+    how = cv2.INTER_AREA if size < array.shape[0] else cv2.INTER_LINEAR
+    resized: NDArray[Any] = cv2.resize(array, (size, size), interpolation=how)
+    return resized

@@ -1,0 +1,71 @@
+"""What every data set's reader gives: its patients, and their slices as arrays."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Patient:
+    """One patient's slices, in the order of their numbers.
+
+    Attributes:
+        name: Unique in the data set.
+        institution: Where the patient was scanned.
+        slices: Slice numbers, rising.
+        images: The file of each slice.
+        masks: The file of each slice's mask.
+    """
+
+    name: str
+    institution: str
+    slices: tuple[int, ...]
+    images: tuple[Path, ...]
+    masks: tuple[Path, ...]
+
+    def without(self, positions: Collection[int]) -> "Patient":
+        """The same patient without the slices at `positions` (0 is the first slice)."""
+        kept = [k for k in range(len(self.slices)) if k not in positions]
+        return replace(
+            self,
+            slices=tuple(self.slices[k] for k in kept),
+            images=tuple(self.images[k] for k in kept),
+            masks=tuple(self.masks[k] for k in kept),
+        )
+
+
+class SliceError(ValueError):
+    """Slices of one patient that cannot be used.
+
+    Attributes:
+        problems: What is wrong, each line with its path, by the slice's position in the patient.
+    """
+
+    def __init__(self, problems: dict[int, list[str]]) -> None:
+        super().__init__("\n".join(line for lines in problems.values() for line in lines))
+        self.problems = problems
+
+
+class Reader(Protocol):
+    """A data set as files. Readers hold no arrays and touch no disk until they are asked."""
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """What the channels of an image are, in the file's order."""
+
+    def find(self, root: str | Path | None) -> tuple[list[Patient], list[str]]:
+        """The patients below `root`, and what is wrong there (a line each, with its path).
+
+        Each line stands for one slice or folder that is not among the patients.
+        """
+
+    def read(self, patient: Patient) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Images `[D, H, W, C]` and masks `[D, H, W]` of 0 and 1.
+
+        Raises:
+            SliceError: If any slice cannot be used; it names them all.
+        """

@@ -1,0 +1,160 @@
+"""The cache's files: written beside their place, renamed, opened as memory maps.
+
+    images.u8     uint8 [N, size, size, C]
+    masks.u8      uint8 [N, size, size] of 0 and 1
+    originals.u1  the masks as they were, one bit a pixel, a slice starting on a byte
+    meta.json     `Meta`, and the bytes of the others
+
+Pixels are appended with plain writes: writing through a memory map would end the process with a
+signal where the disk is full.
+"""
+
+import json
+import logging
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FORMAT = 1
+PIXELS = ("images.u8", "masks.u8", "originals.u1")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PatientMeta:
+    """What is known of one patient's cached slices.
+
+    Attributes:
+        name: Unique in the data set.
+        institution: Where the patient was scanned.
+        slices: Slice numbers, rising; one row of the cache each.
+        tumour: Tumour pixels of each slice in the original.
+        box: Upper, left, side of the square that was cut out of the original.
+        mean: Of each channel over the cached foreground.
+        deviation: The standard deviation, likewise.
+    """
+
+    name: str
+    institution: str
+    slices: list[int]
+    tumour: list[int]
+    box: tuple[int, int, int]
+    mean: list[float]
+    deviation: list[float]
+
+
+@dataclass(frozen=True)
+class Meta:
+    """What is known of the cached data set.
+
+    Attributes:
+        fingerprint: SHA-256 of the decoded original images and masks.
+        shape: Height and width of the originals.
+        size: Height and width of the cached slices.
+        channels: All modalities of the reader.
+        problems: What is wrong with the files, a line each.
+        skipped: Slices and folders that were left out for that.
+        duplicates: Pairs of files with the same pixels under two patients.
+        patients: In the order of the rows.
+    """
+
+    fingerprint: str
+    shape: tuple[int, int]
+    size: int
+    channels: int
+    problems: list[str]
+    skipped: int
+    duplicates: list[tuple[str, str]]
+    patients: list[PatientMeta]
+
+
+@dataclass(frozen=True)
+class Store:
+    """An open cache; the arrays are read-only memory maps of the module's files."""
+
+    meta: Meta
+    images: NDArray[np.uint8]
+    masks: NDArray[np.uint8]
+    originals: NDArray[np.uint8]
+
+
+def open_store(folder: Path) -> Store | None:
+    """The cache in `folder`; None if there is none, or if it is damaged."""
+    try:
+        raw: dict[str, Any] = json.loads((folder / "meta.json").read_text())
+        sizes = {name: (folder / name).stat().st_size for name in PIXELS}
+        if sizes != raw.pop("bytes"):
+            raise ValueError("a file is truncated")
+        patients = [PatientMeta(**patient) for patient in raw.pop("patients")]
+        shape, pairs = tuple(raw.pop("shape")), [tuple(pair) for pair in raw.pop("duplicates")]
+        meta = Meta(**raw, shape=shape, duplicates=pairs, patients=patients)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        if folder.exists():
+            logger.warning("the cache %s is damaged (%s)", folder, error)
+        return None
+    height, width = meta.shape
+    n = sum(len(patient.slices) for patient in meta.patients)
+    shapes: list[tuple[int, ...]] = [
+        (n, meta.size, meta.size, meta.channels),
+        (n, meta.size, meta.size),
+        (n, -(-height * width // 8)),
+    ]
+    maps = [
+        np.memmap(folder / name, np.uint8, "r", shape=shape)
+        for name, shape in zip(PIXELS, shapes, strict=True)
+    ]
+    return Store(meta, *maps)
+
+
+class Writer:
+    """Appends patients to the files in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._files = [(folder / name).open("wb") for name in PIXELS]
+
+    def __enter__(self) -> "Writer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in self._files:
+            file.close()
+
+    def add(
+        self, images: NDArray[np.uint8], masks: NDArray[np.uint8], originals: NDArray[np.uint8]
+    ) -> None:
+        """Append one patient's `[D, size, size, C]`, `[D, size, size]` and packed `[D, bytes]`."""
+        for file, array in zip(self._files, (images, masks, originals), strict=True):
+            file.write(np.ascontiguousarray(array).data)
+
+    def finish(self, meta: Meta) -> None:
+        """Write `meta`, which makes the folder a cache."""
+        for file in self._files:
+            file.flush()
+        sizes = {name: (self._folder / name).stat().st_size for name in PIXELS}
+        text = json.dumps({**asdict(meta), "bytes": sizes})
+        (self._folder / "meta.json").write_text(text)
+
+
+@contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """An empty folder that takes the place of `folder` if the block ends well, else goes away.
+
+    For one process at a time: the caller holds a lock.
+    """
+    partial = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)  # of a build that was killed
+    try:
+        partial.mkdir()
+        yield partial
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.replace(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

@@ -1,0 +1,88 @@
+"""Augmentation of a slice and its mask, with draws that the caller can repeat."""
+
+import random
+
+import albumentations as A
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["augment", "transform"]
+
+
+def augment(
+    *,
+    horizontal_flip: float = 0.5,
+    vertical_flip: float = 0.5,
+    affine: float = 0.5,
+    rotate: float = 15.0,
+    zoom: float = 0.1,
+    shift: float = 0.1,
+) -> A.Compose:
+    """Build the augmentation for uint8 images `[H, W, C]` and their masks `[H, W]`.
+
+    Mask values stay what they were (nearest neighbour) and the border is filled with 0.
+
+    Args:
+        horizontal_flip: Probability of a left-right flip.
+        vertical_flip: Probability of a top-bottom flip.
+        affine: Probability of rotation, zoom and shift, which are drawn and applied together.
+        rotate: Largest rotation, in degrees, drawn from `[-rotate, rotate]`.
+        zoom: Largest change of scale, drawn from `[1 - zoom, 1 + zoom]`, the same on both axes.
+        shift: Largest shift along each axis, as a share of the side, drawn from `[-shift, shift]`.
+
+    Raises:
+        ValueError: If a probability is outside [0, 1], `rotate` outside [0, 180], or `zoom` or
+            `shift` outside [0, 1).
+    """
+    for name, probability in {
+        "horizontal_flip": horizontal_flip,
+        "vertical_flip": vertical_flip,
+        "affine": affine,
+    }.items():
+        if not 0 <= probability <= 1:
+            raise ValueError(
+                f"{name}={probability} must be a probability; set augment.{name} within 0 and 1"
+            )
+    if not 0 <= rotate <= 180:
+        raise ValueError(
+            f"rotate={rotate} must be within 0 and 180 degrees, either way; set augment.rotate"
+        )
+    for name, share in {"zoom": zoom, "shift": shift}.items():
+        if not 0 <= share < 1:
+            raise ValueError(f"{name}={share} must be within 0 and 1; set augment.{name}, e.g. 0.1")
+    # strict=True: albumentations 2.0.8 only warns of an argument that it does not know.
+    moves = A.Affine(
+        rotate=(-rotate, rotate),
+        scale=(1 - zoom, 1 + zoom),
+        translate_percent=(-shift, shift),
+        keep_ratio=True,
+        p=affine if rotate or zoom or shift else 0.0,
+        strict=True,
+    )
+    flips = [
+        A.HorizontalFlip(p=horizontal_flip, strict=True),
+        A.VerticalFlip(p=vertical_flip, strict=True),
+    ]
+    return A.Compose([step for step in [*flips, moves] if step.p > 0])
+
+
+def transform(
+    compose: A.Compose, image: NDArray[np.uint8], mask: NDArray[np.uint8], key: tuple[int, ...]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Augment one slice with draws that depend on `key` alone.
+
+    Args:
+        compose: What `augment` built.
+        image: `[H, W, C]`.
+        mask: `[H, W]`.
+        key: Non-negative integers, here (seed, epoch, row).
+
+    Returns:
+        The augmented image and mask, in the shapes and types given.
+    """
+    generator = np.random.default_rng(key)
+    # Compose.set_random_seed (2.0.8) gives every step a stream with the same seed, so that both
+    # flips happen together or not at all; one shared stream keeps the steps independent.
+    compose.set_random_state(generator, random.Random(int(generator.integers(2**63))))
+    out = compose(image=image, mask=mask)
+    return out["image"], out["mask"]

@@ -1,0 +1,238 @@
+"""One cell from start, or from where it stopped, to its `metrics.json`."""
+
+import json
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import pandas as pd
+import torch
+from filelock import FileLock, Timeout
+from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from brainseg.callbacks import History
+from brainseg.cell import FAILED, LAST, METRICS, Cell, write_whole
+from brainseg.data.datamodule import PARTS, SegmentationDataModule
+from brainseg.module import SegmentationModule
+from brainseg.provenance import about_data, git_revision, hardware, peak_memory, versions
+from brainseg.run import build, build_trainer, load_checkpoint, load_weights
+from brainseg.score import Scored, score
+
+log = logging.getLogger(__name__)
+
+
+def fit(cell: Cell, *, title: str, epochs_after: int = 0, bar: bool = False) -> float:
+    """Train a cell, or resume it, score it, write its folder, and return its best `val/dice`.
+
+    Where the cell is finished already, nothing is done. One process at a time: a second waits.
+
+    Args:
+        cell: its precision and accelerator are resolved.
+        title: what its lines in the log begin with.
+        epochs_after: epochs that a sweep has still to train after this cell.
+        bar: show a progress bar within the epoch.
+
+    Raises:
+        ValueError: the folder holds another configuration, or values do not fit together.
+        FloatingPointError: the loss was not finite.
+    """
+    cell.folder.parent.mkdir(parents=True, exist_ok=True)
+    with _only_one(cell):
+        if not cell.finished:
+            cell.claim()
+            (cell.folder / FAILED).unlink(missing_ok=True)
+            _fit(cell, title, epochs_after, bar)
+    metrics = json.loads((cell.folder / METRICS).read_text())
+    return float(metrics["scores"]["best"]["val"]["dice"])
+
+
+def _fit(cell: Cell, title: str, epochs_after: int, bar: bool) -> None:
+    started = time.perf_counter()
+    torch.set_float32_matmul_precision("high")
+    data, module = build(cell.config)
+    _refuse_other_data(cell, data)
+    history = History(cell.folder / "history.csv", title, epochs_after)
+    trainer = build_trainer(cell.config, cell.folder, [history], bar=bar)
+    log.info("%s  %s", title, _summary(cell, data, module))
+    _log_hyperparameters(trainer, cell)
+    if not _complete(cell, history):
+        last = cell.folder / LAST
+        if last.is_file():
+            log.info("%s  resumes after its last whole epoch", title)
+        trainer.fit(module, data, ckpt_path=last if last.is_file() else None, weights_only=True)
+    trained = time.perf_counter()
+    scored = _score_both(cell, trainer, module, data, history)
+    seconds = {
+        "epochs": history.seconds,
+        "scoring": time.perf_counter() - trained,
+        "start": trained - started - history.seconds,
+    }
+    metrics: dict[str, Any] = {
+        "scores": {w: {p: s.scores for p, s in each.items()} for w, each in scored.items()},
+        "best_epoch": _best_epoch(history),
+        "epochs": len(history.rows),
+        "stopped_early": len(history.rows) < cell.config["epochs"],
+        "norm": cell.choices["norm"],
+        "loss": cell.choices["loss"],
+        "seed": cell.config["seed"],
+        "split": {"leaky": data.split.leaky, "members": data.members},
+        "data": about_data(data),
+        "parameters": sum(p.numel() for p in module.net.parameters()),
+        "precision": cell.config["trainer"]["precision"],
+        "seconds": {key: round(value, 3) for key, value in seconds.items()},
+        "peak_memory_mb": peak_memory(),
+        "hardware": hardware(),
+        "versions": versions(),
+        "git": git_revision(),
+        "command": cell.command,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    _write(cell.folder, scored, data, metrics)
+    _log_scores(trainer, scored)
+    dice = {part: scored["best"][part].scores["dice"] for part in PARTS}
+    log.info(
+        "%s  finished: Dice by patient of the best epoch (%d): train %.3f, val %.3f, test %.3f",
+        title,
+        metrics["best_epoch"],
+        *dice.values(),
+    )
+
+
+def _score_both(
+    cell: Cell,
+    trainer: L.Trainer,
+    module: SegmentationModule,
+    data: SegmentationDataModule,
+    history: History,
+) -> dict[str, dict[str, Scored]]:
+    """Scores of the best and the last checkpoint on every split; once where they are the same."""
+    module.to(trainer.strategy.root_device)
+    scored: dict[str, dict[str, Scored]] = {}
+    for which in ("best", "last"):
+        if which == "last" and _best_epoch(history) == len(history.rows):
+            scored["last"] = scored["best"]
+            break
+        load_weights(module, load_checkpoint(cell.folder / "checkpoints" / f"{which}.ckpt"))
+        scored[which] = {
+            part: score(module, data, part, forward=trainer.precision_plugin.forward_context())
+            for part in PARTS
+        }
+    return scored
+
+
+def _write(
+    folder: Path,
+    scored: Mapping[str, Mapping[str, Scored]],
+    data: SegmentationDataModule,
+    metrics: Mapping[str, Any],
+) -> None:
+    """Everything that evaluate and report read; `metrics.json` last, since it says finished."""
+    tables = [
+        each.patients.assign(checkpoint=which, split=part)
+        for which, parts in scored.items()
+        for part, each in parts.items()
+    ]
+    table = pd.concat(tables)
+    first = ["checkpoint", "split"]
+    table = table[first + [name for name in table.columns if name not in first]]
+    write_whole(folder / "patients.csv", table.to_csv(index=False))
+    tested = data.scans.index.iloc[data.split.test]
+    partial = folder / "predictions.part.npz"
+    np.savez_compressed(
+        partial,
+        masks=scored["best"]["test"].masks,
+        shape=np.array(data.scans.original_shape),
+        patient=tested["patient"].to_numpy(dtype=str),
+        slice=tested["slice"].to_numpy(),
+    )
+    partial.replace(folder / "predictions.npz")
+    write_whole(folder / METRICS, json.dumps(metrics, indent=1))
+
+
+def _complete(cell: Cell, history: History) -> bool:
+    """Whether training is over: all epochs, or stopped early; then the history is taken over.
+
+    Lightning would train one more epoch each time an early-stopped run is resumed.
+    """
+    path = cell.folder / LAST
+    if not path.is_file():
+        return False
+    callbacks = load_checkpoint(path)["callbacks"]
+    history.load_state_dict(callbacks[history.state_key])
+    stopped = any(
+        state["wait_count"] >= state["patience"]
+        for key, state in callbacks.items()
+        if key.startswith(EarlyStopping.__name__)
+    )
+    return stopped or len(history.rows) >= cell.config["epochs"]
+
+
+def _refuse_other_data(cell: Cell, data: SegmentationDataModule) -> None:
+    """Keep the split and the data's fingerprint; refuse to resume on other data."""
+    path = cell.folder / "split.json"
+    here = {
+        "fingerprint": data.scans.fingerprint,
+        "leaky": data.split.leaky,
+        "members": data.members,
+    }
+    if path.is_file() and json.loads(path.read_text()) != here:
+        raise ValueError(
+            f"{cell.folder} was started on other scans or another split than data.root now gives; "
+            "point data.root at the same scans, or choose another name=..."
+        )
+    write_whole(path, json.dumps(here, indent=1))
+
+
+@contextmanager
+def _only_one(cell: Cell) -> Iterator[None]:
+    """Hold the cell's lock, which the system drops if this process is killed."""
+    lock = FileLock(cell.folder.with_name(f".{cell.folder.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        log.info("%s is being trained by another process; waiting for it", cell.folder)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _best_epoch(history: History) -> int:
+    return int(max(history.rows, key=lambda row: row["val/dice"])["epoch"])
+
+
+def _summary(cell: Cell, data: SegmentationDataModule, module: SegmentationModule) -> str:
+    counts = {part: (len(data.members[part]), len(getattr(data.split, part))) for part in PARTS}
+    slices = ", ".join(f"{part} {n} patients {s} slices" for part, (n, s) in counts.items())
+    return (
+        f"{sum(p.numel() for p in module.net.parameters()):,} parameters, "
+        f"{cell.config['trainer']['precision']} on {hardware()['device']}; {slices}"
+    )
+
+
+def _log_hyperparameters(trainer: L.Trainer, cell: Cell) -> None:
+    shown: dict[str, Any] = {"norm": cell.choices["norm"], "loss": cell.choices["loss"]}
+    shown |= {key: cell.config[key] for key in ("epochs", "seed")}
+    # TensorBoard's HParams tab shows only metrics that were announced beside the parameters.
+    announced = {f"hp/{part}_{name}": float("nan") for part in PARTS for name in ("dice", "iou")}
+    assert isinstance(trainer.logger, TensorBoardLogger)
+    trainer.logger.log_hyperparams(shown, announced)
+
+
+def _log_scores(trainer: L.Trainer, scored: Mapping[str, Mapping[str, Scored]]) -> None:
+    final = {
+        f"hp/{part}_{name}": scored["best"][part].scores[name]
+        for part in PARTS
+        for name in ("dice", "iou")
+    }
+    assert trainer.logger is not None
+    trainer.logger.log_metrics(final, step=0)
+    trainer.logger.finalize("success")

@@ -1,0 +1,45 @@
+"""Log lines that keep clear of progress bars, and Lightning's messages in the run's log."""
+
+import logging
+import logging.config
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+
+class ConsoleHandler(logging.Handler):
+    """Prints a record to stdout above any progress bar, without its traceback.
+
+    What other libraries say below the level of an error goes to the log file alone.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one record."""
+        if record.name.startswith("brainseg") or record.levelno >= logging.ERROR:
+            plain = record.__dict__ | {"exc_info": None, "exc_text": None}
+            tqdm.write(self.format(logging.makeLogRecord(plain)))
+
+
+def configure(job_logging: dict[str, Any], folder: Path) -> None:
+    """Send this process's log to the console and to `folder/train.log`.
+
+    Args:
+        job_logging: a `logging.config.dictConfig` dictionary with a handler `file`.
+        folder: the run folder.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    job_logging["handlers"]["file"]["filename"] = str(folder / "train.log")
+    logging.config.dictConfig(job_logging)
+
+
+def adopt_lightning() -> None:
+    """Let Lightning's messages and Python's warnings reach the run's log.
+
+    Lightning adds handlers of its own at import and stops its records there.
+    """
+    for name in ("lightning", "lightning.pytorch", "lightning.fabric"):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+    logging.captureWarnings(True)

@@ -1,0 +1,59 @@
+"""Normalisation layers as callables that take the channel count first: `norm(channels)`.
+
+`norm=batch|instance|none` are torch's own BatchNorm2d, InstanceNorm2d and Identity.
+"""
+
+import warnings
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def layer_norm(channels: int) -> nn.GroupNorm:
+    """Layer norm of an image: statistics over (C, H, W) of each sample.
+
+    One mean and variance a sample, one scale and shift a channel (Wu & He 2018, fig. 2).
+    Not `nn.LayerNorm(channels)`, which would normalise the width of a [B, C, H, W] tensor.
+    """
+    return nn.GroupNorm(1, channels)
+
+
+def group_norm(channels: int, groups: int = 8) -> nn.GroupNorm:
+    """Group norm: statistics over (C / groups, H, W) of each sample (Wu & He 2018, eq. 7).
+
+    Warns where a group is one channel, which is instance norm.
+
+    Raises:
+        ValueError: `groups` is below 2, or does not divide `channels`.
+    """
+    if groups == 1:
+        raise ValueError("groups=1 is layer norm; group norm needs two or more; set norm=layer")
+    if groups < 1:
+        raise ValueError(f"groups={groups} must be 2 or more; set norm.groups, 8 is usual")
+    if channels % groups:
+        raise ValueError(
+            f"groups={groups} must divide channels={channels}; set norm.groups to a divisor"
+        )
+    if channels == groups:
+        warnings.warn(
+            f"groups={groups} of channels={channels} is instance norm at this level; "
+            "lower norm.groups or raise model.net.width",
+            stacklevel=1,  # one place for all callers, so that Python shows it once a run
+        )
+    return nn.GroupNorm(groups, channels)
+
+
+class LayerNorm2d(nn.LayerNorm):
+    """Layer norm over the channels at each pixel, [B, C, H, W] to the same shape.
+
+    The default axis of Keras' LayerNormalization, and the norm of ConvNeXt (Liu et al. 2022).
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise; channels_last comes out, and if it went in nothing is copied on the way."""
+        x = x.permute(0, 2, 3, 1)  # [B, H, W, C], contiguous if x was channels_last
+        x = F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+        return x.permute(0, 3, 1, 2)  # [B, C, H, W], channels_last

@@ -1,0 +1,131 @@
+"""The LightningModule: a network, a loss, and the scores by patient of every epoch."""
+
+from collections.abc import Callable
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torchmetrics import MeanMetric
+
+from brainseg.metrics import PatientScores
+
+Batch = dict[str, Tensor]
+THRESHOLD = 0.0  # on logits: a probability of one half
+
+
+class SegmentationModule(L.LightningModule):
+    """Trains `net` with `loss` and scores every epoch by patient.
+
+    A batch is `{"image": [B, C, H, W], "mask": [B, K, H, W] in {0, 1}, "patient": [B]}`.
+    Logs `train/` and `val/` loss, dice, iou, precision, recall and accuracy once an epoch; the
+    train scores are those of the augmented slices while the weights still move.
+
+    Args:
+        net: images [B, C, H, W] to logits [B, K, H, W].
+        loss: logits and masks to a scalar.
+        optimizer: parameters to an optimizer.
+        scheduler: (optimizer, epochs, steps) to Lightning's schedule dictionary.
+        patients: how many patients there are; `batch["patient"]` is below it.
+
+    Attributes:
+        config: the run's resolved configuration, carried by every checkpoint so that a lone file
+            is enough to predict.
+    """
+
+    config: dict[str, Any] | None = None
+
+    bad_step: Tensor
+
+    def __init__(
+        self,
+        net: nn.Module,
+        loss: Callable[[Tensor, Tensor], Tensor],
+        *,
+        optimizer: Callable[..., torch.optim.Optimizer] | None = None,
+        scheduler: Callable[..., Any] | None = None,
+        patients: int = 0,
+    ) -> None:
+        super().__init__()
+        self.net = net.to(memory_format=torch.channels_last)
+        self.loss = loss
+        self.optimizer, self.scheduler = optimizer, scheduler
+        self.train_scores, self.val_scores = PatientScores(patients), PatientScores(patients)
+        self.train_loss = MeanMetric(nan_strategy="disable")  # any other waits for the device
+        self.val_loss = MeanMetric(nan_strategy="disable")
+        self.register_buffer("bad_step", torch.tensor(-1), persistent=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Images [B, C, H, W] to logits [B, K, H, W]."""
+        logits: Tensor = self.net(image.to(memory_format=torch.channels_last))
+        return logits
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The loss of a batch; a loss that is not finite is remembered without a GPU sync."""
+        loss = self._step(batch, self.train_loss, self.train_scores)
+        fresh = ~loss.detach().isfinite() & (self.bad_step < 0)
+        self.bad_step = torch.where(fresh, batch_idx, self.bad_step)
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Score a batch."""
+        self._step(batch, self.val_loss, self.val_scores)
+
+    def on_train_epoch_start(self) -> None:
+        """Seed dropout by (seed, epoch): a resumed epoch draws what it would have drawn."""
+        seed = self.config["seed"] if self.config else 0
+        torch.manual_seed((seed << 32) + self.current_epoch)
+
+    def on_validation_epoch_start(self) -> None:
+        """Stop on a loss that was not finite, before a checkpoint is written.
+
+        Raises:
+            FloatingPointError: names the epoch and the step.
+        """
+        step = int(self.bad_step)
+        if step >= 0:
+            raise FloatingPointError(
+                f"the loss was not finite in epoch {self.current_epoch + 1}, step {step + 1}; "
+                "the checkpoints of the epochs before are kept; lower optimizer.lr, or set "
+                "trainer.precision=32-true"
+            )
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the scores of the epoch, then step a plateau schedule on them."""
+        if self.trainer.sanity_checking:
+            return
+        self._log_epoch("train", self.train_loss, self.train_scores)
+        dice = self._log_epoch("val", self.val_loss, self.val_scores)
+        if isinstance(schedule := self.lr_schedulers(), ReduceLROnPlateau):
+            schedule.step(float(dice))
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """The optimizer over all weights, and its schedule."""
+        assert self.optimizer is not None
+        assert self.scheduler is not None
+        optimizer = self.optimizer(self.net.parameters())
+        epochs = self.trainer.max_epochs
+        assert epochs is not None
+        steps = int(self.trainer.estimated_stepping_batches) // epochs
+        schedule = self.scheduler(optimizer, epochs=epochs, steps=steps)
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Put the configuration into the checkpoint."""
+        checkpoint["config"] = self.config
+
+    def _step(self, batch: Batch, mean_loss: MeanMetric, scores: PatientScores) -> Tensor:
+        logits = self(batch["image"])
+        loss = self.loss(logits, batch["mask"])
+        mean_loss.update(loss.detach(), len(logits))
+        scores.update(logits.detach() > THRESHOLD, batch["mask"], batch["patient"])
+        return loss
+
+    def _log_epoch(self, split: str, mean_loss: MeanMetric, scores: PatientScores) -> Tensor:
+        values = {"loss": mean_loss.compute(), **scores.compute()}
+        self.log_dict({f"{split}/{name}": value for name, value in values.items()})
+        mean_loss.reset()
+        scores.reset()
+        return values["dice"]

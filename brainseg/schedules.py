@@ -1,0 +1,58 @@
+"""Learning-rate schedules: (optimizer, epochs, steps per epoch) to what Lightning steps."""
+
+from lightning.pytorch.utilities.types import LRSchedulerConfigType
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import (
+    ConstantLR,
+    CosineAnnealingLR,
+    OneCycleLR,
+    ReduceLROnPlateau,
+)
+
+
+def constant(optimizer: Optimizer, *, epochs: int, steps: int) -> LRSchedulerConfigType:
+    """`optimizer.lr` throughout."""
+    return {"scheduler": ConstantLR(optimizer, factor=1.0, total_iters=0), "interval": "epoch"}
+
+
+def cosine(
+    optimizer: Optimizer, *, epochs: int, steps: int, final: float = 0.0
+) -> LRSchedulerConfigType:
+    """Half a cosine from `optimizer.lr` to `final` times it (Loshchilov & Hutter 2017, eq. 5)."""
+    floor = optimizer.defaults["lr"] * final
+    return {"scheduler": CosineAnnealingLR(optimizer, epochs, floor), "interval": "epoch"}
+
+
+def onecycle(
+    optimizer: Optimizer, *, epochs: int, steps: int, warmup: float = 0.3
+) -> LRSchedulerConfigType:
+    """Up to `optimizer.lr` and down again, step by step (Smith & Topin 2018).
+
+    Args:
+        optimizer: its `lr` is the highest rate.
+        epochs: passes over the training slices.
+        steps: optimizer steps an epoch.
+        warmup: share of all steps in which the rate rises.
+    """
+    schedule = OneCycleLR(
+        optimizer, optimizer.defaults["lr"], total_steps=epochs * steps, pct_start=warmup
+    )
+    return {"scheduler": schedule, "interval": "step"}
+
+
+def plateau(
+    optimizer: Optimizer, *, epochs: int, steps: int, factor: float = 0.5, patience: int = 5
+) -> LRSchedulerConfigType:
+    """Times `factor` after `patience` epochs without a better `val/dice`.
+
+    Lightning 2.6 steps a plateau schedule after the checkpoint is saved and not again on resume,
+    so a resumed run would never reduce. The module steps it at the end of validation; the
+    frequency keeps Lightning's own step away.
+    """
+    schedule = ReduceLROnPlateau(optimizer, mode="max", factor=factor, patience=patience)
+    return {
+        "scheduler": schedule,
+        "interval": "epoch",
+        "monitor": "val/dice",
+        "frequency": 2**62,
+    }

@@ -1,0 +1,93 @@
+"""Scores of a trained module on the original pixels of a split."""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from brainseg.data.datamodule import Part, SegmentationDataModule
+from brainseg.losses import bce_loss
+from brainseg.metrics import SCORES, PatientScores
+from brainseg.module import SegmentationModule
+
+
+@dataclass(frozen=True)
+class Scored:
+    """How a module does on one split, on the original pixels.
+
+    Attributes:
+        scores: dice, iou, precision, recall, accuracy: means over patients of the scores of each
+            patient's whole volume. bce and loss (the module's own): means over the batches of the
+            data loader, weighted by their size, at the network's size.
+        patients: a row per patient: patient, institution, slices, tp, predicted, target, pixels
+            (counts of original pixels) and the five scores.
+        masks: predictions, one bit a pixel: uint8 [N, ceil(H0 W0 / 8)], `numpy.packbits`.
+    """
+
+    scores: dict[str, float]
+    patients: pd.DataFrame
+    masks: NDArray[np.uint8]
+
+
+@torch.inference_mode()
+def score(
+    module: SegmentationModule,
+    data: SegmentationDataModule,
+    split: Part,
+    *,
+    forward: AbstractContextManager[None],
+) -> Scored:
+    """Score a module on every slice of a split, without augmentation.
+
+    Args:
+        module: on the device to use; left in eval mode.
+        data: set up.
+        split: train, val or test.
+        forward: the precision to run in, as of Lightning's `precision_plugin.forward_context()`.
+    """
+    module.eval()
+    counts = PatientScores(len(data.patients))
+    masks: list[NDArray[np.uint8]] = []
+    losses: list[torch.Tensor] = []  # [bce, own, slices] of each batch, on the device
+    with forward:
+        for batch in data.loader(split):
+            image, mask = batch["image"].to(module.device), batch["mask"].to(module.device)
+            logits = module(image).float()
+            terms = [
+                bce_loss(logits, mask),
+                module.loss(logits, mask),
+                logits.new_tensor(len(logits)),
+            ]
+            losses.append(torch.stack(terms))
+            rows = batch["row"].numpy()
+            probabilities = logits.sigmoid()[:, 0].cpu().numpy()
+            preds = data.scans.to_original(probabilities, rows) > 0.5
+            targets = data.scans.original_masks(rows)
+            counts.update(_with_region(preds), _with_region(targets), batch["patient"])
+            masks.append(np.packbits(preds.reshape(len(rows), -1), axis=1))
+    by_batch = torch.stack(losses).double().cpu()
+    means = by_batch[:, :2].T @ by_batch[:, 2] / by_batch[:, 2].sum()
+    scores = {name: float(value) for name, value in counts.compute().items()}
+    scores |= {"bce": float(means[0]), "loss": float(means[1])}
+    return Scored(scores, _by_patient(counts.counts[:, 0], data), np.concatenate(masks))
+
+
+def _by_patient(counts: torch.Tensor, data: SegmentationDataModule) -> pd.DataFrame:
+    seen = counts[:, 3] > 0
+    names = np.array(data.patients)[seen.numpy()]
+    about: pd.DataFrame = data.scans.index.groupby("patient").agg(
+        institution=("institution", "first"), slices=("slice", "size")
+    )
+    table: pd.DataFrame = about.loc[names].rename_axis("patient").reset_index()
+    columns = ["tp", "predicted", "target", "pixels"]
+    table[columns] = counts[seen].numpy()
+    for name, value in SCORES.items():
+        table[name] = value(counts[seen]).numpy()
+    return table
+
+
+def _with_region(masks: NDArray[np.bool_]) -> torch.Tensor:
+    return torch.from_numpy(masks).unsqueeze(1)

@@ -1,0 +1,67 @@
+"""The table that ends a sweep, from what is on disk."""
+
+import json
+from collections.abc import Sequence
+
+from rich.table import Table
+
+from brainseg.cell import METRICS, Cell, identity
+
+_ALWAYS_SHOWN = ("norm", "loss", "epochs", "seed")
+
+
+def results(cells: Sequence[Cell]) -> Table:
+    """A row per cell: finished ones by val Dice, best first, then the others with their reason."""
+    varied = varied_keys(cells)
+    table = Table(
+        *("norm", "loss", "epochs", "seed", *varied),
+        *("val Dice", "test Dice", "best epoch", "seconds", "folder", "state"),
+        caption="Dice by patient: mean over patients, on the original pixels, of the epoch that "
+        "was best on val. Choose on val; test only says how good the choice is.",
+    )
+    for cell in sorted(cells, key=_rank):
+        settings = {**cell.choices, **cell.config, **identity(cell.config)}
+        settings |= {key: cell.choices[key] for key in varied if key in cell.choices}
+        shown = [cell.choices["norm"], cell.choices["loss"]]
+        shown += [str(settings[key]) for key in ("epochs", "seed", *varied)]
+        table.add_row(*shown, *_outcome(cell))
+    return table
+
+
+def varied_keys(cells: Sequence[Cell]) -> list[str]:
+    """What differs between the cells beside norm, loss, epochs and seed.
+
+    A group whose option differs stands for its keys: `sampler`, not `sampler.share`.
+    """
+    groups = [g for g in cells[0].choices if len({cell.choices.get(g) for cell in cells}) > 1]
+    identities = [identity(cell.config) for cell in cells]
+    keys = [
+        key
+        for key in sorted(set().union(*identities))
+        if len({repr(each.get(key)) for each in identities}) > 1 and key.split(".")[0] not in groups
+    ]
+    return [key for key in groups + keys if key not in _ALWAYS_SHOWN]
+
+
+def _rank(cell: Cell) -> float:
+    return -_metrics(cell)["scores"]["best"]["val"]["dice"] if cell.finished else float("inf")
+
+
+def _outcome(cell: Cell) -> list[str]:
+    name = cell.folder.name
+    if not cell.finished:
+        return ["", "", "", "", name, f"failed: {cell.failure() or 'not run'}"]
+    metrics = _metrics(cell)
+    best = metrics["scores"]["best"]
+    return [
+        f"{best['val']['dice']:.3f}",
+        f"{best['test']['dice']:.3f}",
+        f"{metrics['best_epoch']} of {metrics['epochs']}",
+        f"{sum(metrics['seconds'].values()):.0f}",
+        name,
+        "LEAKY split" if metrics["split"]["leaky"] else "finished",
+    ]
+
+
+def _metrics(cell: Cell) -> dict:  # type: ignore[type-arg]
+    return json.loads((cell.folder / METRICS).read_text())  # type: ignore[no-any-return]

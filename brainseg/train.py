@@ -1,0 +1,75 @@
+"""`python -m brainseg.train`: one training run, or with `-m` a sweep.
+
+Hydra composes; the cells it composes are collected and handed to `brainseg.sweep`.
+"""
+
+import shlex
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from brainseg.cell import Cell, folder_name
+from brainseg.config import CONF, register_resolvers
+from brainseg.sweep import run_single, run_sweep
+
+
+def main() -> None:
+    """The command line; exits with 0 only if everything asked for is finished."""
+    register_resolvers()
+    cells: list[Cell] = []
+    settings: list[dict[str, Any]] = []
+
+    @hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")
+    def collect(cfg: DictConfig) -> None:
+        cells.append(_cell(cfg))
+        settings[:] = [_plain(HydraConfig.get())]
+
+    collect()
+    if not cells:  # --help, --cfg and the like
+        return
+    if settings[0]["mode"] == RunMode.MULTIRUN:
+        sys.exit(run_sweep(cells, settings[0]["job_logging"]))
+    sys.exit(run_single(cells[0]))
+
+
+def _cell(cfg: DictConfig) -> Cell:
+    """The cell of a composed configuration; called while Hydra runs."""
+    settings = HydraConfig.get()
+    config = _plain(cfg)
+    choices = {k: v for k, v in _plain(settings.runtime.choices).items() if "/" not in k}
+    folder = Path(settings.runtime.output_dir)
+    if settings.mode == RunMode.MULTIRUN:
+        sweep = Path(settings.sweep.dir).absolute()
+        default = _default(choices["norm"], choices["loss"])
+        folder = sweep / folder_name(config, choices, default)
+        name = sweep.name
+    else:
+        name = folder.name
+    return Cell(config, choices, folder, _command(name))
+
+
+@cache
+def _default(norm: str, loss: str) -> dict[str, Any]:
+    return _plain(hydra.compose("train", [f"norm={norm}", f"loss={loss}"]))
+
+
+def _command(name: str) -> str:
+    """The command line of this process, with the name that it was given or was run under."""
+    given = [word for word in sys.argv[1:] if not word.startswith("name=")]
+    return shlex.join(["python", "-m", "brainseg.train", *given, f"name={name}"])
+
+
+def _plain(node: Any) -> dict[str, Any]:
+    plain = OmegaConf.to_container(node, resolve=True)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+if __name__ == "__main__":
+    main()

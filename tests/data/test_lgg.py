@@ -1,0 +1,187 @@
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import kagglehub
+import numpy as np
+import pytest
+from PIL import Image
+from requests.exceptions import ConnectionError as NoConnection
+
+from brainseg.data.lgg import LGG, Patient
+from brainseg.data.reader import SliceError
+
+FIRST = "TCGA_CS_0001_20000101"
+SECOND = "TCGA_DU_0002_20010203"
+
+
+def read_problems(patient: Patient) -> dict[int, list[str]]:
+    with pytest.raises(SliceError) as caught:
+        LGG().read(patient)
+    return caught.value.problems
+
+
+def test_slices_are_in_the_order_of_their_numbers(lgg_root: Path) -> None:
+    patients, problems = LGG().find(lgg_root)
+    assert not problems
+    assert [p.institution for p in patients] == ["CS", "DU", "HT"]
+    assert patients[1].slices == tuple(range(1, 13))
+    assert patients[1].images[9].name == f"{SECOND}_10.tif"
+    assert patients[1].masks[9].name == f"{SECOND}_10_mask.tif"
+
+
+def test_channels_stay_pre_flair_post(lgg_root: Path) -> None:
+    images, masks = LGG().read(LGG().find(lgg_root)[0][0])
+    assert images.shape == (3, 32, 32, 3)
+    assert images.dtype == masks.dtype == np.uint8
+    pre, flair, post = images[0, 16, 19].tolist()  # the fixture's 60, 120, 180 and noise
+    assert pre < flair < post
+
+
+@pytest.mark.parametrize("values", [(0, 255), (0, 1)])
+def test_masks_are_read_as_0_and_1(lgg_root: Path, values: tuple[int, int]) -> None:
+    path = lgg_root / FIRST / f"{FIRST}_2_mask.tif"
+    marked = np.asarray(Image.open(path)) > 0
+    Image.fromarray(np.where(marked, values[1], values[0]).astype(np.uint8)).save(path)
+    _, masks = LGG().read(LGG().find(lgg_root)[0][0])
+    np.testing.assert_array_equal(masks[1], marked)
+    assert masks.max() == 1
+
+
+@pytest.mark.parametrize("at", [".", "kaggle_3m", "lgg-mri-segmentation", ".."])
+def test_the_archive_that_holds_the_tree_twice_is_read_once(lgg_root: Path, at: str) -> None:
+    top = lgg_root.parent / "parent" / "archive"
+    shutil.copytree(lgg_root, top / "lgg-mri-segmentation" / "kaggle_3m")
+    shutil.copytree(lgg_root, top / "kaggle_3m")
+    patients, problems = LGG().find(top / at)
+    assert (len(patients), problems) == (3, [])
+    assert len({path.parent.parent for p in patients for path in p.images}) == 1
+
+
+@pytest.mark.parametrize("name", ["nothing", "empty"])
+def test_a_root_without_scans_is_refused_in_one_line(tmp_path: Path, name: str) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match=f"data.root=.*{name}; .*BRAINSEG_DATA") as caught:
+        LGG().find(tmp_path / name)
+    assert "\n" not in str(caught.value)
+
+
+def test_all_that_is_missing_is_named_with_its_path(lgg_root: Path) -> None:
+    (lgg_root / FIRST / f"{FIRST}_1_mask.tif").unlink()
+    (lgg_root / FIRST / f"{FIRST}_2.tif").unlink()
+    (lgg_root / SECOND / f"{FIRST}_9.tif").touch()
+    (lgg_root / SECOND / f"{SECOND}_09.tif").touch()
+    (lgg_root / "TCGA_FG_0004_20000101").mkdir()
+    patients, problems = LGG().find(lgg_root)
+    assert patients[0].slices == (3,)
+    assert [p.name for p in patients] == [FIRST, SECOND, "TCGA_HT_0003_19991231"]
+    expected = [
+        f"{FIRST}/{FIRST}_1.tif: image without a mask",
+        f"{FIRST}/{FIRST}_2_mask.tif: mask without an image",
+        f"{SECOND}/{FIRST}_9.tif: is not named {SECOND}_",
+        f"{SECOND}_9.tif: slice 9 is there twice",
+        "TCGA_FG_0004_20000101: empty folder",
+    ]
+    assert len(problems) == len(expected)
+    for line in expected:
+        assert any(line in problem for problem in problems), line
+
+
+def test_a_patient_with_two_folders_is_a_fault(lgg_root: Path) -> None:
+    (lgg_root / "TCGA_CS_0001_20050505").mkdir()
+    patients, problems = LGG().find(lgg_root)
+    assert len(patients) == 3
+    (line,) = problems
+    assert line.endswith(f"TCGA_CS_0001_20050505: TCGA_CS_0001 has another folder, {FIRST}")
+
+
+def test_every_damaged_file_of_a_patient_is_named(lgg_root: Path) -> None:
+    patient = LGG().find(lgg_root)[0][1]
+
+    def write(path: Path, pixels: np.ndarray) -> None:
+        Image.fromarray(pixels.astype(np.uint8)).save(path)
+
+    patient.images[0].write_bytes(patient.images[0].read_bytes()[:-5])
+    patient.masks[0].write_bytes(b"")
+    write(patient.images[1], np.zeros((32, 32)))
+    write(patient.images[2], np.zeros((32, 32, 4)))
+    write(patient.masks[3], np.zeros((32, 32, 3)))
+    write(patient.masks[4], np.zeros((32, 31)))
+    write(patient.images[5], np.zeros((16, 32, 3)))
+    write(patient.masks[5], np.zeros((16, 32)))
+    write(patient.masks[6], np.full((32, 32), 7))
+    write(patient.masks[7], np.arange(1024).reshape(32, 32) % 2 * 254 + 1)
+    patient.masks[8].unlink()
+    expected = {
+        0: [
+            f"{patient.images[0]}: unreadable or truncated",
+            f"{patient.masks[0]}: unreadable or truncated",
+        ],
+        1: [f"{patient.images[1]}: 1 channels of uint8, must be 3 of uint8"],
+        2: [f"{patient.images[2]}: 4 channels of uint8, must be 3 of uint8"],
+        3: [f"{patient.masks[3]}: 3 channels of uint8, a mask's must be 1 of uint8"],
+        4: [f"{patient.masks[4]}: 32x31 pixels, its image 32x32 pixels"],
+        5: [f"{patient.images[5]}: 16x32 pixels, most of the patient 32x32 pixels"],
+        6: [f"{patient.masks[6]}: mask values 7, must be 0 and 255 (or 0 and 1)"],
+        7: [f"{patient.masks[7]}: mask values 1, 255, must be 0 and 255 (or 0 and 1)"],
+        8: [f"{patient.masks[8]}: No such file or directory"],
+    }
+    assert read_problems(patient) == expected
+    images, _ = LGG().read(patient.without(expected))
+    assert len(images) == len(patient.slices) - len(expected)
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+def test_a_file_cut_at_any_byte_is_an_error(lgg_root: Path, compression: str | None) -> None:
+    patient = LGG().find(lgg_root)[0][0]
+    path = patient.images[0]
+    Image.open(path).save(path, compression=compression)
+    whole = path.read_bytes()
+    for end in [*range(0, 200, 7), *range(200, len(whole), 97), len(whole) - 1]:
+        path.write_bytes(whole[:end])
+        assert read_problems(patient) == {0: [f"{path}: unreadable or truncated"]}
+
+
+def test_without_a_root_the_pinned_version_comes_from_kaggle(
+    lgg_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def download(handle: str) -> str:
+        asked.append(handle)
+        return str(lgg_root.parent)
+
+    monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path / "kagglehub"))
+    monkeypatch.setattr(kagglehub, "dataset_download", download)
+    patients, _ = LGG().find(None)
+    assert len(patients) == 3
+    assert asked == ["mateuszbuda/lgg-mri-segmentation/versions/2"]
+
+
+def test_without_network_one_line_names_the_three_ways_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def download(handle: str) -> str:
+        raise NoConnection("Max retries\nexceeded")
+
+    monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path / "kagglehub"))
+    monkeypatch.setattr(kagglehub, "dataset_download", download)
+    with pytest.raises(FileNotFoundError) as caught:
+        LGG().find("")  # BRAINSEG_DATA= is not the current folder
+    message = str(caught.value)
+    assert "\n" not in message
+    for way in (
+        "data.root=PATH or BRAINSEG_DATA",
+        "Kaggle",
+        "data=phantom",
+        "Max retries exceeded",
+    ):
+        assert way in message
+
+
+def test_reading_needs_neither_torch_nor_lightning() -> None:
+    code = "import sys, brainseg.data.lgg, brainseg.data.cache; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = {"torch", "lightning", "albumentations", "kagglehub"}
+    assert not heavy & set(done.stdout.split())

@@ -1,0 +1,49 @@
+import math
+
+import pytest
+import torch
+
+from brainseg import schedules
+
+
+def rates(name: str, epochs: int, steps: int, lr: float = 0.1, **options: float) -> list[float]:
+    """The learning rate of every epoch (or step), as Lightning would step the schedule."""
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=lr)
+    config = getattr(schedules, name)(optimizer, epochs=epochs, steps=steps, **options)
+    count = epochs * (steps if config["interval"] == "step" else 1)
+    seen = []
+    for _ in range(count):
+        seen.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        config["scheduler"].step()
+    return seen
+
+
+def test_constant_never_moves() -> None:
+    assert rates("constant", epochs=4, steps=3) == [0.1] * 4
+
+
+def test_cosine_is_half_a_cosine_over_the_epochs() -> None:
+    expected = [0.1 * (1 + math.cos(math.pi * epoch / 4)) / 2 for epoch in range(4)]
+    assert rates("cosine", epochs=4, steps=3) == pytest.approx(expected)
+
+
+def test_cosine_ends_at_its_share_of_the_rate() -> None:
+    assert min(rates("cosine", epochs=50, steps=1, final=0.5)) >= 0.05
+
+
+def test_onecycle_peaks_at_the_rate_after_its_warmup() -> None:
+    seen = rates("onecycle", epochs=10, steps=10, warmup=0.3)
+    assert max(seen) == pytest.approx(0.1)
+    assert abs(seen.index(max(seen)) - 30) <= 1
+    assert seen[-1] < 1e-4
+
+
+def test_plateau_reduces_after_patience_epochs_without_a_better_score() -> None:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+    config = schedules.plateau(optimizer, epochs=9, steps=1, factor=0.5, patience=2)
+    seen = []
+    for dice in (0.5, 0.6, 0.6, 0.6, 0.6, 0.7):
+        config["scheduler"].step(dice)
+        seen.append(optimizer.param_groups[0]["lr"])
+    assert seen == pytest.approx([0.1, 0.1, 0.1, 0.1, 0.05, 0.05])
