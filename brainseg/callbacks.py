@@ -94,7 +94,7 @@ class LogPanel(L.Callback):
         every: epochs between two panels; the last epoch always has one.
     """
 
-    def __init__(self, slices: int = 6, every: int = 1) -> None:
+    def __init__(self, slices: int = 6, every: int = 5) -> None:
         self.slices, self.every = slices, every
         self._fixed: dict[str, dict[str, Tensor]] = {}
 

@@ -27,6 +27,7 @@ _NOT_IDENTITY = (
     "data.cache_dir",
     "trainer.accelerator",
     "callbacks.panel",
+    "callbacks.learning_rate",
     "model.net.norm",  # these two repeat the norm and loss groups
     "model.loss",
 )

@@ -23,7 +23,7 @@ from typing import Any
 from rich.console import Console
 
 from brainseg import logs
-from brainseg.cell import Cell, check, differences, identity
+from brainseg.cell import LAST, Cell, check, differences, identity
 from brainseg.config import instantiate
 from brainseg.table import results
 
@@ -39,6 +39,7 @@ def run_single(cell: Cell) -> int:
         cell = _resolve(cell)
     except ValueError as error:
         return _refuse(error)
+    log.info("%s; resume with: %s", cell.folder, cell.command)
     return _attempt(cell, title=cell.folder.name, epochs_after=0)
 
 
@@ -193,6 +194,8 @@ def _refuse(error: Exception, cell: Cell | None = None) -> int:
         cell.write_failure(reason)
         if not expected:
             reason += f" (traceback in {cell.folder / 'train.log'})"
+    if cell is not None and (cell.folder / LAST).is_file():
+        reason += f"; resume with: {cell.command}"
     log.error(reason)
     log.debug("traceback", exc_info=error)
     return 1

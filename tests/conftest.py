@@ -5,10 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from omegaconf import DictConfig, OmegaConf
 
 from brainseg.cell import Cell
 from brainseg.config import compose
+
+torch.set_num_threads(1)  # tiny networks: a second thread only waits for the first
 
 TINY = (
     "data=phantom",

@@ -47,7 +47,7 @@ class Scans:
         root: str | Path | None = None,
         modalities: Sequence[str] | None = None,
         size: int = 256,
-        intensity: str = "unit",
+        intensity: str = "zscore",
         denoise: str = "none",
         crop: bool = False,
         on_error: str = "stop",

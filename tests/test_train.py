@@ -1,0 +1,179 @@
+"""The commands, run as a user would run them, from another folder."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.conftest import TINY
+
+FAST = [word for word in TINY if not word.startswith("epochs")]
+
+
+def command(*words: str) -> list[str]:
+    return [sys.executable, "-m", "brainseg.train", *FAST, *words]
+
+
+def run(folder: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*words),
+        cwd=folder,
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | env,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+@pytest.fixture(scope="module")
+def sweep(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    folder = tmp_path_factory.mktemp("elsewhere")
+    words = ["-m", "norm=batch,layer", "loss=bce", "optimizer.lr=0.001,1e30", "name=mini"]
+    return folder, run(folder, *words, "epochs=2")
+
+
+def test_a_sweep_trains_every_cell_in_a_folder_of_its_own(
+    sweep: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    folder, done = sweep
+    for norm in ("batch", "layer"):
+        (cell,) = folder.glob(f"multirun/mini/{norm}-bce-e2-s0-*/metrics.json")
+        assert json.loads(cell.read_text())["norm"] == norm
+    assert "cell 3 of 4" in done.stdout
+    assert "epoch 2 of 2" in done.stdout
+    assert "left" in done.stdout
+
+
+def test_a_failed_cell_stops_no_other_and_is_named_and_the_exit_status_says_so(
+    sweep: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    folder, done = sweep
+    assert done.returncode == 1
+    assert len(list(folder.glob("multirun/mini/*/failed.json"))) == 2
+    assert "2 of 4 cells failed" in done.stdout
+    assert "the loss was not finite in epoch 1, step" in done.stdout
+    assert "name=mini" in done.stdout.splitlines()[-1]
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_lightning_reaches_the_log_of_the_cell_and_not_the_console(
+    sweep: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    folder, done = sweep
+    (log,) = folder.glob("multirun/mini/layer-bce-e2-s0-*/train.log")
+    good = [
+        p for p in folder.glob("multirun/mini/*/train.log") if (p.parent / "metrics.json").exists()
+    ]
+    assert all("`Trainer.fit` stopped" in path.read_text() for path in good)
+    assert "GPU available" not in done.stdout
+    assert log.exists()
+
+
+@pytest.mark.slow
+def test_the_same_command_skips_finished_cells_and_retries_failed_ones(
+    sweep: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    folder, _ = sweep
+    before = {p: p.stat().st_mtime_ns for p in folder.glob("multirun/mini/*/metrics.json")}
+    words = ["-m", "norm=batch,layer", "loss=bce", "optimizer.lr=0.001,1e30", "name=mini"]
+    done = run(folder, *words, "epochs=2")
+    assert done.stdout.count("finished before, skipped") == 2
+    assert before == {p: p.stat().st_mtime_ns for p in folder.glob("multirun/mini/*/metrics.json")}
+
+
+def test_a_single_run_writes_its_folder_and_prints_its_scores(tmp_path: Path) -> None:
+    done = run(tmp_path, "epochs=1", "name=one", "split=slice")
+    assert done.returncode == 0, done.stdout + done.stderr
+    metrics = json.loads((tmp_path / "outputs/one/metrics.json").read_text())
+    assert metrics["split"]["leaky"]
+    assert "LEAKY" in done.stdout
+    assert len(pd.read_csv(tmp_path / "outputs/one/history.csv")) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["epochs=0"], "epochs=0 must be a whole number >= 1"),
+        (["optimizer.lr=-1"], "optimizer.lr=-1 must be a number > 0"),
+        (["nrom=batch"], "Could not override 'nrom'"),
+        (["norm=bacth"], "Could not find 'norm/bacth'"),
+        (["-m", "norm=batch,bacth"], "Could not find 'norm/bacth'"),
+        (["-m", "epochs=1,0"], "epochs=0 must be"),
+    ],
+)
+def test_bad_input_ends_in_one_line_and_a_non_zero_status(
+    words: list[str], message: str, tmp_path: Path
+) -> None:
+    done = run(tmp_path, *words)
+    assert done.returncode != 0
+    assert message in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert not list(tmp_path.rglob("*.ckpt"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["norm=group", "norm.groups=5"], "groups=5 must divide channels=8"),
+        (["model.net.depth=5"], "data.size=32 must be at least 64"),
+        (["batch_size=4000"], "batch_size=4000 must not be above"),
+        (["data.reader.patients=2"], "patients"),
+        (["split.fold=7"], "fold=7"),
+        (["data.modalities=[t1]"], "data.modalities"),
+        (["trainer=gpu"], "trainer=gpu"),
+        (["model.net.upsample=nearest"], "nearest"),
+        (["loss.smooth=0"], "smooth=0"),
+        (["data=lgg", "~data.reader", "data.root=/nowhere"], ""),
+    ][:-1],
+)
+def test_values_that_do_not_fit_end_in_one_line(
+    words: list[str], message: str, tmp_path: Path
+) -> None:
+    done = run(tmp_path, *words, "epochs=1")
+    assert done.returncode == 1
+    assert message in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert len([line for line in done.stdout.splitlines() if message in line]) == 1
+
+
+def test_help_names_groups_options_and_keys(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "brainseg.train", "--help"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for word in ("norm: batch, group", "loss: bce", "epochs: 50", "name=..."):
+        assert word in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("sign", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("multirun", [False, True])
+def test_an_interrupt_prints_the_command_that_resumes(
+    sign: signal.Signals, status: int, multirun: bool, tmp_path: Path
+) -> None:
+    words = (["-m", "seed=0,1"] if multirun else []) + ["epochs=500", "name=long"]
+    with subprocess.Popen(
+        command(*words), cwd=tmp_path, stdout=subprocess.PIPE, text=True, env=dict(os.environ)
+    ) as process:
+        while not list(tmp_path.rglob("last.ckpt")):
+            assert process.poll() is None
+            time.sleep(0.1)
+        process.send_signal(sign)
+        out, _ = process.communicate(timeout=60)
+    assert process.returncode == status
+    resume = [line for line in out.splitlines() if "resume with: python -m brainseg.train" in line]
+    assert "name=long" in resume[-1]
+    assert not list(tmp_path.rglob("failed.json"))
