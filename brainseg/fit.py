@@ -19,10 +19,11 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from brainseg.callbacks import History
 from brainseg.cell import FAILED, LAST, METRICS, Cell, write_whole
+from brainseg.checkpoint import load_checkpoint, load_weights
 from brainseg.data.datamodule import PARTS, SegmentationDataModule
 from brainseg.module import SegmentationModule
 from brainseg.provenance import about_data, git_revision, hardware, peak_memory, versions
-from brainseg.run import build, build_trainer, load_checkpoint, load_weights
+from brainseg.run import build, build_trainer
 from brainseg.score import Scored, score
 
 log = logging.getLogger(__name__)

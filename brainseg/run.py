@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from brainseg.cell import METRICS
+from brainseg.checkpoint import WholeFileIO, load_checkpoint, load_weights
 from brainseg.config import instantiate, refuse_foreign_targets
 from brainseg.data.datamodule import SegmentationDataModule
 from brainseg.module import SegmentationModule
@@ -125,6 +126,7 @@ def build_trainer(
         num_sanity_val_steps=0,
         log_every_n_steps=50,
         use_distributed_sampler=False,
+        plugins=[WholeFileIO()],
     )
 
 
@@ -179,21 +181,6 @@ class Run:
         return load_module(self.folder / "checkpoints" / f"{which}.ckpt")
 
 
-def load_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint file as tensors and plain containers, on the CPU.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it holds no brainseg configuration.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist; give the folder of a finished run")
-    checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    if "config" not in checkpoint:
-        raise ValueError(f"{path} holds no configuration; give a checkpoint made by brainseg")
-    return checkpoint
-
-
 def load_module(path: Path) -> SegmentationModule:
     """The trained module of a lone checkpoint file, in eval mode, on the CPU.
 
@@ -206,9 +193,3 @@ def load_module(path: Path) -> SegmentationModule:
     module = build_module(config)
     load_weights(module, checkpoint)
     return module.eval()
-
-
-def load_weights(module: SegmentationModule, checkpoint: dict[str, Any]) -> None:
-    """Fill the module's network from a checkpoint."""
-    weights = {k: v for k, v in checkpoint["state_dict"].items() if k.startswith("net.")}
-    module.load_state_dict(weights, strict=True)
