@@ -87,17 +87,18 @@ def _processes() -> Any:
 
 
 def _checked(cells: Sequence[Cell], processes: Any) -> list[Cell]:
-    """The cells with their hardware resolved, each once, none of them another's folder."""
-    with processes.Pool(1) as pool:
-        resolved = pool.map(_resolve, cells)
+    """The cells, each once and with its hardware resolved; none is in another's folder."""
     once: dict[Path, Cell] = {}
-    for cell in resolved:
+    for cell in cells:
         check(cell.config)
         other = once.setdefault(cell.folder, cell)
         if changed := differences(identity(other.config), identity(cell.config)):
             raise ValueError(f"two cells would share {cell.folder}: {'; '.join(changed)}")
+    with processes.Pool(1) as pool:
+        resolved: list[Cell] = pool.map(_resolve, once.values())
+    for cell in resolved:
         cell.refuse_other()
-    return list(once.values())
+    return resolved
 
 
 def _resolve(cell: Cell) -> Cell:

@@ -164,7 +164,7 @@ def test_the_cached_pixels_cannot_be_written(make: Make) -> None:
 
 
 def test_unit_is_0_to_1_and_modalities_are_chosen_by_name(make: Make) -> None:
-    scans = make(modalities=["post", "pre"])
+    scans = make(modalities=["post", "pre"], intensity="unit")
     image = scans.image(5)
     assert scans.channels == 2
     assert image.dtype == np.float32
