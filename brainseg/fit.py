@@ -62,6 +62,7 @@ def _fit(cell: Cell, title: str, epochs_after: int, bar: bool) -> None:
     history = History(cell.folder / "history.csv", title, epochs_after)
     trainer = build_trainer(cell.config, cell.folder, [history], bar=bar)
     log.info("%s  %s", title, _summary(cell, data, module))
+    log.info("%s  %s; resume with: %s", title, cell.folder, cell.command)
     _log_hyperparameters(trainer, cell)
     if not _complete(cell, history):
         last = cell.folder / LAST

@@ -39,7 +39,6 @@ def run_single(cell: Cell) -> int:
         cell = _resolve(cell)
     except ValueError as error:
         return _refuse(error)
-    log.info("%s; resume with: %s", cell.folder, cell.command)
     return _attempt(cell, title=cell.folder.name, epochs_after=0)
 
 
@@ -62,7 +61,6 @@ def run_sweep(cells: Sequence[Cell], job_logging: dict[str, Any]) -> int:
         return _refuse(error)
     finished = len(cells) - len(waiting)
     log.info("%d cells, %d of them finished; %s", len(cells), finished, cells[0].folder.parent)
-    log.info("resume with: %s", cells[0].command)
     with _terminable():
         for number, cell in enumerate(cells, 1):
             title = f"cell {number} of {len(cells)} {cell.folder.name}"

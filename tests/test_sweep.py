@@ -43,8 +43,9 @@ def kill_the_first_child(sign: int, after: Callable[[], bool]) -> threading.Thre
 
 @pytest.mark.slow
 def test_a_killed_cell_costs_only_itself_and_is_retried(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    caplog.set_level("INFO")
     cells = [
         tiny_cell(tmp_path / "sweep" / loss, f"loss={loss}", "epochs=60")
         for loss in ("bce", "dice")
@@ -54,12 +55,11 @@ def test_a_killed_cell_costs_only_itself_and_is_retried(
     assert not cells[0].finished
     assert "SIGKILL" in (cells[0].failure() or "")
     assert cells[1].finished
-    assert "1 of 2 cells failed: bce" in capfd.readouterr().out
+    assert "1 of 2 cells failed: bce" in caplog.text
     assert run_sweep(cells, LOGGING) == 0
-    out = capfd.readouterr().out
     assert cells[0].finished
-    assert "resumes after its last whole epoch" in out
-    assert "dice  finished before, skipped" in out
+    assert "resumes after its last whole epoch" in capfd.readouterr().out
+    assert "dice  finished before, skipped" in caplog.text
 
 
 def finished_cell(folder: Path, dice: float, *overrides: str) -> Cell:

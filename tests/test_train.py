@@ -126,12 +126,12 @@ def test_bad_input_ends_in_one_line_and_a_non_zero_status(
         (["norm=group", "norm.groups=5"], "groups=5 must divide channels=8"),
         (["model.net.depth=5"], "data.size=32 must be at least 64"),
         (["batch_size=4000"], "batch_size=4000 must not be above"),
-        (["data.reader.patients=2"], "patients"),
-        (["split.fold=7"], "fold=7"),
-        (["data.modalities=[t1]"], "data.modalities"),
-        (["trainer=gpu"], "trainer=gpu"),
-        (["model.net.upsample=nearest"], "nearest"),
-        (["loss.smooth=0"], "smooth=0"),
+        (["data.reader.patients=2"], "patients=2 must be"),
+        (["split.fold=7"], "fold=7 must be"),
+        (["data.modalities=[t1]"], "must be some of pre, flair, post"),
+        (["trainer=gpu"], "trainer=gpu needs a CUDA GPU"),
+        (["model.net.upsample=nearest"], "upsample=nearest is unknown"),
+        (["loss.smooth=0"], "smooth=0 must be above 0"),
     ],
 )
 def test_values_that_do_not_fit_end_in_one_line(
