@@ -3,19 +3,15 @@
 import json
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import lightning as L
-import numpy as np
-import pandas as pd
 import torch
 from filelock import FileLock, Timeout
 from lightning.pytorch.callbacks import EarlyStopping
-from lightning.pytorch.loggers import TensorBoardLogger
 
 from brainseg.callbacks import History
 from brainseg.cell import FAILED, LAST, METRICS, Cell, write_whole
@@ -23,6 +19,7 @@ from brainseg.checkpoint import load_checkpoint, load_weights
 from brainseg.data.datamodule import PARTS, SegmentationDataModule
 from brainseg.module import SegmentationModule
 from brainseg.provenance import about_data, git_revision, hardware, peak_memory, versions
+from brainseg.results import log_hyperparameters, log_scores, write
 from brainseg.run import build, build_trainer
 from brainseg.score import Scored, score
 
@@ -63,7 +60,7 @@ def _fit(cell: Cell, title: str, epochs_after: int, bar: bool) -> None:
     trainer = build_trainer(cell.config, cell.folder, [history], bar=bar)
     log.info("%s  %s", title, _summary(cell, data, module))
     log.info("%s  %s; resume with: %s", title, cell.folder, cell.command)
-    _log_hyperparameters(trainer, cell)
+    log_hyperparameters(trainer, cell)
     if not _complete(cell, history):
         last = cell.folder / LAST
         if last.is_file():
@@ -96,8 +93,8 @@ def _fit(cell: Cell, title: str, epochs_after: int, bar: bool) -> None:
         "command": cell.command,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    _write(cell.folder, scored, data, metrics)
-    _log_scores(trainer, scored)
+    log_scores(trainer, scored)
+    write(cell.folder, scored, data, metrics)
     dice = {part: scored["best"][part].scores["dice"] for part in PARTS}
     log.info(
         "%s  finished: Dice by patient of the best epoch (%d): train %.3f, val %.3f, test %.3f",
@@ -127,35 +124,6 @@ def _score_both(
             for part in PARTS
         }
     return scored
-
-
-def _write(
-    folder: Path,
-    scored: Mapping[str, Mapping[str, Scored]],
-    data: SegmentationDataModule,
-    metrics: Mapping[str, Any],
-) -> None:
-    """Everything that evaluate and report read; `metrics.json` last, since it says finished."""
-    tables = [
-        each.patients.assign(checkpoint=which, split=part)
-        for which, parts in scored.items()
-        for part, each in parts.items()
-    ]
-    table = pd.concat(tables)
-    first = ["checkpoint", "split"]
-    table = table[first + [name for name in table.columns if name not in first]]
-    write_whole(folder / "patients.csv", table.to_csv(index=False))
-    tested = data.scans.index.iloc[data.split.test]
-    partial = folder / "predictions.part.npz"
-    np.savez_compressed(
-        partial,
-        masks=scored["best"]["test"].masks,
-        shape=np.array(data.scans.original_shape),
-        patient=tested["patient"].to_numpy(dtype=str),
-        slice=tested["slice"].to_numpy(),
-    )
-    partial.replace(folder / "predictions.npz")
-    write_whole(folder / METRICS, json.dumps(metrics, indent=1))
 
 
 def _complete(cell: Cell, history: History) -> bool:
@@ -218,23 +186,3 @@ def _summary(cell: Cell, data: SegmentationDataModule, module: SegmentationModul
         f"{sum(p.numel() for p in module.net.parameters()):,} parameters, "
         f"{cell.config['trainer']['precision']} on {hardware()['device']}; {slices}"
     )
-
-
-def _log_hyperparameters(trainer: L.Trainer, cell: Cell) -> None:
-    shown: dict[str, Any] = {"norm": cell.choices["norm"], "loss": cell.choices["loss"]}
-    shown |= {key: cell.config[key] for key in ("epochs", "seed")}
-    # TensorBoard's HParams tab shows only metrics that were announced beside the parameters.
-    announced = {f"hp/{part}_{name}": float("nan") for part in PARTS for name in ("dice", "iou")}
-    assert isinstance(trainer.logger, TensorBoardLogger)
-    trainer.logger.log_hyperparams(shown, announced)
-
-
-def _log_scores(trainer: L.Trainer, scored: Mapping[str, Mapping[str, Scored]]) -> None:
-    final = {
-        f"hp/{part}_{name}": scored["best"][part].scores[name]
-        for part in PARTS
-        for name in ("dice", "iou")
-    }
-    assert trainer.logger is not None
-    trainer.logger.log_metrics(final, step=0)
-    trainer.logger.finalize("success")
