@@ -5,9 +5,11 @@ Lightning. A forkserver has them imported, so that a cell starts at once and a c
 killed, or runs out of memory, takes only itself along.
 """
 
+import io
 import logging
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -202,7 +204,10 @@ def _refuse(error: Exception, cell: Cell | None = None) -> int:
 
 def _conclude(cells: Sequence[Cell]) -> int:
     """Print the table of a sweep from what is on disk; the exit code."""
-    Console(width=None if sys.stdout.isatty() else 140).print(results(cells))
+    text = io.StringIO()
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 140
+    Console(file=text, width=width).print(results(cells))
+    log.info("%s", text.getvalue())
     failed = [cell.folder.name for cell in cells if not cell.finished]
     if failed:
         log.error(

@@ -15,7 +15,7 @@ from brainseg.data.reader import Patient, SliceError
 
 __all__ = ["LGG", "Patient"]
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 # Without its version, kagglehub asks Kaggle even where the data are in its cache.
 HANDLE = "mateuszbuda/lgg-mri-segmentation/versions/2"
@@ -94,7 +94,7 @@ def _folders(root: Path) -> list[Path]:
     for depth in range(DEPTH):
         found = sorted(path for path in root.glob("*/" * depth + "TCGA_*") if path.is_dir())
         if found:
-            logger.info("reading the scans in %s", found[0].parent)
+            log.info("reading the scans in %s", found[0].parent)
             return [path for path in found if path.parent == found[0].parent]
     rule = "must be or hold kaggle_3m" if root.is_dir() else "must be a folder"
     raise FileNotFoundError(f"data.root={root}; {rule}; {REMEDY}")

@@ -17,7 +17,7 @@ from brainseg.data.reader import Patient
 
 __all__ = ["Phantom"]
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 FORMAT = 2  # of the pictures: changes whenever the same arguments give other pixels
 INSTITUTIONS = ("DU", "HT", "CS", "FG")  # each with its own scanner, and about as often as in LGG
@@ -87,7 +87,7 @@ class Phantom:
         fewest, most = self.slices
         name = f"{self.patients}x{fewest}-{most}-{self.size}px-seed{self.seed}-v{FORMAT}"
         if not (parent / name).is_dir():
-            logger.info("drawing %d phantoms into %s", self.patients, parent / name)
+            log.info("drawing %d phantoms into %s", self.patients, parent / name)
             try:
                 self._write(parent / name)
             except OSError as error:

@@ -14,7 +14,7 @@ from brainseg.data.build import Settings, build
 from brainseg.data.reader import Patient, Reader
 from brainseg.data.store import FORMAT, Meta, Store, open_store, replacing
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 def cache_folder(cache_dir: str | Path | None = None) -> Path:
@@ -89,7 +89,7 @@ def _alone(folder: Path) -> Iterator[None]:
         try:
             held = lock.acquire(timeout=0)
         except Timeout:
-            logger.info("waiting for another process that writes the cache %s", folder)
+            log.info("waiting for another process that writes the cache %s", folder)
             held = lock.acquire()
         with held:
             yield
@@ -108,7 +108,7 @@ def _build(
     settings: Settings,
     skip: bool,
 ) -> Store:
-    logger.info("reading %d patients into the cache %s", len(patients), folder)
+    log.info("reading %d patients into the cache %s", len(patients), folder)
     with replacing(folder) as partial:
         meta = build(partial, reader, patients, problems, settings)
         if (meta.problems and not skip) or not meta.patients:
@@ -125,8 +125,8 @@ def _build(
 def _report(meta: Meta) -> None:
     if meta.problems:
         what = "data.on_error=skip left out %d slices or folders:\n  %s"
-        logger.warning(what, meta.skipped, "\n  ".join(meta.problems))
+        log.warning(what, meta.skipped, "\n  ".join(meta.problems))
     if meta.duplicates:
         what = "%d slices have the pixels of another patient's slice:\n  %s"
         pairs = "\n  ".join(f"{copy} = {first}" for first, copy in meta.duplicates)
-        logger.warning(what, len(meta.duplicates), pairs)
+        log.warning(what, len(meta.duplicates), pairs)

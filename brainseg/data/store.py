@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 FORMAT = 1
 PIXELS = ("images.u8", "masks.u8", "originals.u1")
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def open_store(folder: Path) -> Store | None:
         meta = Meta(**raw, shape=shape, duplicates=pairs, patients=patients)
     except (OSError, ValueError, TypeError, KeyError) as error:
         if folder.exists():
-            logger.warning("the cache %s is damaged (%s)", folder, error)
+            log.warning("the cache %s is damaged (%s)", folder, error)
         return None
     height, width = meta.shape
     n = sum(len(patient.slices) for patient in meta.patients)
