@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from brainseg.cell import Cell
+from brainseg.cell import LAST, Cell
 from brainseg.sweep import run_sweep
 from brainseg.table import results, varied_keys
 from tests.conftest import tiny_cell
@@ -50,7 +50,7 @@ def test_a_killed_cell_costs_only_itself_and_is_retried(
         tiny_cell(tmp_path / "sweep" / loss, f"loss={loss}", "epochs=60")
         for loss in ("bce", "dice")
     ]
-    kill_the_first_child(signal.SIGKILL, (cells[0].folder / "history.csv").exists)
+    kill_the_first_child(signal.SIGKILL, (cells[0].folder / LAST).exists)
     assert run_sweep(cells, LOGGING) == 1
     assert not cells[0].finished
     assert "SIGKILL" in (cells[0].failure() or "")
