@@ -164,7 +164,12 @@ def test_an_interrupt_prints_the_command_that_resumes(
 ) -> None:
     words = (["-m", "seed=0,1"] if multirun else []) + ["epochs=500", "name=long"]
     with subprocess.Popen(
-        command(*words), cwd=tmp_path, stdout=subprocess.PIPE, text=True, env=dict(os.environ)
+        command(*words),
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+        # a shell's background jobs, such as a CI's, ignore Ctrl-C and hand that on
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         while not list(tmp_path.rglob("last.ckpt")):
             assert process.poll() is None
