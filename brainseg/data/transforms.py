@@ -31,14 +31,19 @@ def augment(
         shift: Largest shift along each axis, as a share of the side, drawn from `[-shift, shift]`.
 
     Raises:
-        ValueError: If a probability is outside [0, 1], `rotate` outside [0, 180], or `zoom` or
-            `shift` outside [0, 1).
+        ValueError: If a value is no number, a probability is outside [0, 1], `rotate` outside
+            [0, 180], or `zoom` or `shift` outside [0, 1).
     """
-    for name, probability in {
+    probabilities = {
         "horizontal_flip": horizontal_flip,
         "vertical_flip": vertical_flip,
         "affine": affine,
-    }.items():
+    }
+    shares = {"zoom": zoom, "shift": shift}
+    for name, value in {**probabilities, "rotate": rotate, **shares}.items():
+        if not isinstance(value, int | float):
+            raise ValueError(f"{name}={value} must be a number; set augment.{name} to one")
+    for name, probability in probabilities.items():
         if not 0 <= probability <= 1:
             raise ValueError(
                 f"{name}={probability} must be a probability; set augment.{name} within 0 and 1"
@@ -47,7 +52,7 @@ def augment(
         raise ValueError(
             f"rotate={rotate} must be within 0 and 180 degrees, either way; set augment.rotate"
         )
-    for name, share in {"zoom": zoom, "shift": shift}.items():
+    for name, share in shares.items():
         if not 0 <= share < 1:
             raise ValueError(f"{name}={share} must be within 0 and 1; set augment.{name}, e.g. 0.1")
     # strict=True: albumentations 2.0.8 only warns of an argument that it does not know.

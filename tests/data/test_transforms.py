@@ -120,6 +120,7 @@ def test_misspelt_argument_is_an_error() -> None:
     [
         ({"horizontal_flip": 1.5}, "horizontal_flip=1.5 must be a probability"),
         ({"affine": -0.1}, "affine=-0.1 must be a probability; set augment.affine"),
+        ({"rotate": "abc"}, "rotate=abc must be a number"),
         ({"rotate": -15}, "rotate=-15 must be within 0 and 180 degrees"),
         ({"zoom": 1}, "zoom=1 must be within 0 and 1; set augment.zoom"),
         ({"shift": -0.1}, "shift=-0.1 must be within 0 and 1; set augment.shift"),
