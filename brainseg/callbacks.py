@@ -35,12 +35,18 @@ class History(L.Callback):
     def __init__(self, path: Path, title: str, epochs_after: int = 0) -> None:
         self.path, self.title, self.epochs_after = path, title, epochs_after
         self.rows: list[dict[str, float]] = []
+        self._resumed = 0
         self._start = 0.0
 
     @property
     def seconds(self) -> float:
         """Seconds of training and validation so far, those before a resume included."""
         return sum(row["seconds"] for row in self.rows)
+
+    @property
+    def seconds_now(self) -> float:
+        """As `seconds`, of the epochs since this start alone."""
+        return sum(row["seconds"] for row in self.rows[self._resumed :])
 
     def state_dict(self) -> dict[str, Any]:
         """The rows."""
@@ -49,6 +55,7 @@ class History(L.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take the rows of the checkpoint that is resumed."""
         self.rows = state_dict["rows"]
+        self._resumed = len(self.rows)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start the clock."""

@@ -3,34 +3,26 @@
 Imports neither torch nor Lightning, so that the process that owns a sweep starts at once.
 """
 
-import hashlib
 import json
+import math
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
+from brainseg.identity import differences, identity
+
 METRICS = "metrics.json"
 FAILED = "failed.json"
+HISTORY = "history.csv"
 LAST = "checkpoints/last.ckpt"
+BEST = "checkpoints/best.ckpt"
+_BLIND_TO_THE_END = ("brainseg.schedules.constant", "brainseg.schedules.plateau")
+_ASIDE = ".old"
 _CONFIG = ".hydra/config.yaml"
-
-# What does not change the result, or only names where things lie.
-_NOT_IDENTITY = (
-    "name",
-    "force",
-    "workers",
-    "data.root",
-    "data.cache_dir",
-    "trainer.accelerator",
-    "callbacks.panel",
-    "callbacks.learning_rate",
-    "model.net.norm",  # these two repeat the norm and loss groups
-    "model.loss",
-)
 
 
 @dataclass(frozen=True)
@@ -66,7 +58,8 @@ class Cell:
     def write_config(self) -> None:
         """Write `.hydra/config.yaml` and `.hydra/hydra.yaml` (the choices)."""
         hydra = {"hydra": {"runtime": {"choices": self.choices}}}
-        for name, content in ((_CONFIG, self.config), (".hydra/hydra.yaml", hydra)):
+        # the configuration last: its presence says that both are there
+        for name, content in ((".hydra/hydra.yaml", hydra), (_CONFIG, self.config)):
             write_whole(self.folder / name, OmegaConf.to_yaml(OmegaConf.create(content)))
 
     def changed(self) -> list[str]:
@@ -87,16 +80,49 @@ class Cell:
             )
 
     def claim(self) -> None:
-        """Make the folder this cell's own; `force=true` moves another's aside.
+        """Make the folder this cell's own, and tidy it; `force=true` moves another's aside.
 
         Raises:
             ValueError: as `refuse_other`.
         """
         self.refuse_other()
         if self.changed():
-            self.folder.rename(self.folder.with_name(f"{self.folder.name}.{time.time_ns()}.old"))
+            aside = f"{self.folder.name}.{time.time_ns()}{_ASIDE}"
+            self.folder.rename(self.folder.with_name(aside))
         if self.saved_config() is None:
             self.write_config()
+        for partial in self.folder.rglob("*.part"):  # half-written at a kill
+            partial.unlink()
+
+    def shorter(self, others: Sequence["Cell"]) -> "Cell | None":
+        """The cell among `others` that this one continues: the same with the most epochs below its.
+
+        None where there is none, or where the learning rate depends on how many epochs there are.
+        """
+        if self.config["scheduler"]["_target_"] not in _BLIND_TO_THE_END:
+            return None
+        same = [
+            other
+            for other in others
+            if other.config["epochs"] < self.config["epochs"]
+            and _but_epochs(other.config) == _but_epochs(self.config)
+        ]
+        return max(same, key=lambda other: int(other.config["epochs"]), default=None)
+
+    def epochs_left(self, others: Sequence["Cell"]) -> int:
+        """Epochs still to train, if it continues the shorter cell among `others`; 0 if finished."""
+        if self.finished:
+            return 0
+        begun = self.epochs_done
+        if not begun and (shorter := self.shorter(others)):
+            begun = int(shorter.config["epochs"])
+        return max(0, int(self.config["epochs"]) - begun)
+
+    @property
+    def epochs_done(self) -> int:
+        """Rows of `history.csv`; the last may have to be trained again."""
+        path = self.folder / HISTORY
+        return max(0, len(path.read_text().splitlines()) - 1) if path.is_file() else 0
 
     def failure(self) -> str | None:
         """Why the last try failed, or None."""
@@ -108,46 +134,14 @@ class Cell:
         write_whole(self.folder / FAILED, json.dumps({"reason": reason}))
 
 
-def identity(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What makes a cell the cell it is, as flat `{"optimizer.lr": 0.001}`.
-
-    Left out: paths, name, device, number of workers, pictures.
-    """
-    return {
-        key: value
-        for key, value in _flat(config).items()
-        if not any(key == name or key.startswith(f"{name}.") for name in _NOT_IDENTITY)
-    }
-
-
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """The keys in which two identities differ, as `key: old -> new`."""
-    absent = "(absent)"
-    return [
-        f"{key}: {old.get(key, absent)} -> {new.get(key, absent)}"
-        for key in sorted({*old, *new})
-        if old.get(key, absent) != new.get(key, absent)
-    ]
-
-
-def folder_name(
-    config: Mapping[str, Any], choices: Mapping[str, str], default: Mapping[str, Any]
-) -> str:
-    """`<norm>-<loss>-e<epochs>-s<seed>`, and a hash of whatever else is not the default.
-
-    Args:
-        config: the cell's configuration.
-        choices: its option in each group.
-        default: the configuration with the same norm and loss and nothing else overridden.
-    """
-    named = ("epochs", "seed")
-    other = {key: value for key, value in identity(config).items() if key not in named}
-    usual = {key: value for key, value in identity(default).items() if key not in named}
-    changed = differences(usual, other)
-    name = f"{choices['norm']}-{choices['loss']}-e{config['epochs']}-s{config['seed']}"
-    if not changed:
-        return name
-    return f"{name}-{hashlib.sha256(json.dumps(changed).encode()).hexdigest()[:8]}"
+def cells_in(folder: Path) -> list[Cell]:
+    """The finished cells that lie in a sweep's folder, whichever command made them."""
+    found = []
+    for path in sorted(folder.glob(f"*/{METRICS}")):
+        cell = Cell({}, {}, path.parent, "")
+        if (saved := cell.saved_config()) and path.parent.suffix != _ASIDE:
+            found.append(replace(cell, config=saved))
+    return found
 
 
 def check(config: Mapping[str, Any]) -> None:
@@ -163,9 +157,11 @@ def check(config: Mapping[str, Any]) -> None:
     workers = config["workers"]
     good = workers == "auto" or (_is_whole(workers) and workers >= 0)
     _require(config, "workers", good, "auto or a whole number >= 0")
+    limit = config["limit"]
+    good = limit is None or _is_positive(limit)
+    _require(config, "limit", good, "null or a number of hours > 0")
     rate = config["optimizer"]["lr"]
-    good = isinstance(rate, int | float) and 0 < rate < float("inf")
-    if not good:
+    if not _is_positive(rate):
         raise ValueError(f"optimizer.lr={rate} must be a number > 0; set optimizer.lr=1e-3")
     if str(config["name"] or "x").startswith(("/", ".")) or "=" in str(config["name"]):
         raise ValueError(f"name={config['name']} must be a plain folder name; try name=paper")
@@ -188,11 +184,9 @@ def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _flat(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in node.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
+def _is_positive(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
+
+
+def _but_epochs(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in identity(config).items() if key != "epochs"}

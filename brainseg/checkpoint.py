@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import nn
 
 
 class WholeFileIO(TorchCheckpointIO):
-    """Writes a checkpoint beside its place and renames it, so that a kill never leaves half.
+    """Writes a checkpoint with `save_checkpoint`.
 
     Lightning 2.6 writes into the system's temporary folder first, and copies where that is another
     file system.
@@ -18,23 +19,44 @@ class WholeFileIO(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
     ) -> None:
-        """Write one checkpoint.
+        """Write one checkpoint, whole; raises as `save_checkpoint`."""
+        save_checkpoint(checkpoint, Path(path))
 
-        Raises:
-            OSError: it could not be written; the one before is kept.
-        """
-        place = Path(path)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        partial = place.with_name(f"{place.name}.part")
-        try:
-            torch.save(checkpoint, partial)
-            partial.replace(place)
-        except (OSError, RuntimeError) as error:  # torch's writer turns a full disk into the latter
-            partial.unlink(missing_ok=True)
-            raise OSError(
-                f"{place} could not be written ({str(error).splitlines()[0]}); "
-                "the checkpoint before is kept; free space on its disk"
-            ) from error
+
+class Checkpoint(ModelCheckpoint):
+    """Lightning's, whose memory of the best epoch survives a move of the run folder.
+
+    Lightning 2.6 forgets the best score where the folder is not the one that was saved.
+    """
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what the saved run knew, with its files where they are now."""
+        files = {key: self._here(value) for key, value in state_dict.items() if "path" in key}
+        best = {self._here(path): score for path, score in state_dict["best_k_models"].items()}
+        here = {"dirpath": self.dirpath, "best_k_models": best}
+        super().load_state_dict(state_dict | files | here)
+
+    def _here(self, path: str) -> str:
+        return str(Path(self.dirpath or "") / Path(path).name) if path else path
+
+
+def save_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
+    """Write a checkpoint beside its place and rename it, so that a kill never leaves half.
+
+    Raises:
+        OSError: it could not be written; the one before is kept.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.part")
+    try:
+        torch.save(checkpoint, partial)
+        partial.replace(path)
+    except (OSError, RuntimeError) as error:  # torch's writer turns a full disk into the latter
+        partial.unlink(missing_ok=True)
+        raise OSError(
+            f"{path} could not be written ({str(error).splitlines()[0]}); "
+            "the checkpoint before is kept; free space on its disk"
+        ) from error
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

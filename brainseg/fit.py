@@ -14,8 +14,9 @@ from filelock import FileLock, Timeout
 from lightning.pytorch.callbacks import EarlyStopping
 
 from brainseg.callbacks import History
-from brainseg.cell import FAILED, LAST, METRICS, Cell, write_whole
+from brainseg.cell import FAILED, HISTORY, LAST, METRICS, Cell, write_whole
 from brainseg.checkpoint import load_checkpoint, load_weights
+from brainseg.continuation import SPLIT, take_over
 from brainseg.data.datamodule import PARTS, SegmentationDataModule
 from brainseg.module import SegmentationModule
 from brainseg.provenance import about_data, git_revision, hardware, peak_memory, versions
@@ -26,7 +27,14 @@ from brainseg.score import Scored, score
 log = logging.getLogger(__name__)
 
 
-def fit(cell: Cell, *, title: str, epochs_after: int = 0, bar: bool = False) -> float:
+def fit(
+    cell: Cell,
+    *,
+    title: str,
+    epochs_after: int = 0,
+    bar: bool = False,
+    shorter: Cell | None = None,
+) -> float:
     """Train a cell, or resume it, score it, write its folder, and return its best `val/dice`.
 
     Where the cell is finished already, nothing is done. One process at a time: a second waits.
@@ -36,6 +44,7 @@ def fit(cell: Cell, *, title: str, epochs_after: int = 0, bar: bool = False) -> 
         title: what its lines in the log begin with.
         epochs_after: epochs that a sweep has still to train after this cell.
         bar: show a progress bar within the epoch.
+        shorter: a finished cell that a cell not yet begun continues (`Cell.shorter`).
 
     Raises:
         ValueError: the folder holds another configuration, or values do not fit together.
@@ -43,26 +52,30 @@ def fit(cell: Cell, *, title: str, epochs_after: int = 0, bar: bool = False) -> 
     """
     cell.folder.parent.mkdir(parents=True, exist_ok=True)
     with _only_one(cell):
-        if not cell.finished:
+        if cell.finished:
+            log.info("%s  finished before; choose another name=... to train it again", title)
+        else:
             cell.claim()
             (cell.folder / FAILED).unlink(missing_ok=True)
-            _fit(cell, title, epochs_after, bar)
+            _fit(cell, title, epochs_after, bar, shorter)
     metrics = json.loads((cell.folder / METRICS).read_text())
     return float(metrics["scores"]["best"]["val"]["dice"])
 
 
-def _fit(cell: Cell, title: str, epochs_after: int, bar: bool) -> None:
+def _fit(cell: Cell, title: str, epochs_after: int, bar: bool, shorter: Cell | None) -> None:
     started = time.perf_counter()
     torch.set_float32_matmul_precision("high")
     data, module = build(cell.config)
     _refuse_other_data(cell, data)
-    history = History(cell.folder / "history.csv", title, epochs_after)
+    last = cell.folder / LAST
+    if shorter is not None and not last.is_file():
+        take_over(cell, shorter, title)
+    history = History(cell.folder / HISTORY, title, epochs_after)
     trainer = build_trainer(cell.config, cell.folder, [history], bar=bar)
     log.info("%s  %s", title, _summary(cell, data, module))
     log.info("%s  %s; resume with: %s", title, cell.folder, cell.command)
     log_hyperparameters(trainer, cell)
     if not _complete(cell, history):
-        last = cell.folder / LAST
         if last.is_file():
             log.info("%s  resumes after its last whole epoch", title)
         trainer.fit(module, data, ckpt_path=last if last.is_file() else None, weights_only=True)
@@ -71,7 +84,7 @@ def _fit(cell: Cell, title: str, epochs_after: int, bar: bool) -> None:
     seconds = {
         "epochs": history.seconds,
         "scoring": time.perf_counter() - trained,
-        "start": trained - started - history.seconds,
+        "start": trained - started - history.seconds_now,
     }
     metrics: dict[str, Any] = {
         "scores": {w: {p: s.scores for p, s in each.items()} for w, each in scored.items()},
@@ -146,7 +159,7 @@ def _complete(cell: Cell, history: History) -> bool:
 
 def _refuse_other_data(cell: Cell, data: SegmentationDataModule) -> None:
     """Keep the split and the data's fingerprint; refuse to resume on other data."""
-    path = cell.folder / "split.json"
+    path = cell.folder / SPLIT
     here = {
         "fingerprint": data.scans.fingerprint,
         "leaky": data.split.leaky,

@@ -36,8 +36,10 @@ def configure(job_logging: dict[str, Any], folder: Path) -> None:
 def adopt_lightning() -> None:
     """Let Lightning's messages and Python's warnings reach the run's log.
 
-    Lightning adds handlers of its own at import and stops its records there.
+    Lightning adds handlers of its own at import and stops its records there. A log file that
+    cannot be written, as on a full disk, is left unwritten.
     """
+    logging.raiseExceptions = False
     for name in ("lightning", "lightning.pytorch", "lightning.fabric"):
         logger = logging.getLogger(name)
         logger.handlers.clear()

@@ -39,14 +39,15 @@ def write(
     table = table[first + [name for name in table.columns if name not in first]]
     write_whole(folder / "patients.csv", table.to_csv(index=False))
     tested = data.scans.index.iloc[data.split.test]
-    partial = folder / "predictions.part.npz"
-    np.savez_compressed(
-        partial,
-        masks=scored["best"]["test"].masks,
-        shape=np.array(data.scans.original_shape),
-        patient=tested["patient"].to_numpy(dtype=str),
-        slice=tested["slice"].to_numpy(),
-    )
+    partial = folder / "predictions.npz.part"
+    with partial.open("wb") as file:
+        np.savez_compressed(
+            file,
+            masks=scored["best"]["test"].masks,
+            shape=np.array(data.scans.original_shape),
+            patient=tested["patient"].to_numpy(dtype=str),
+            slice=tested["slice"].to_numpy(),
+        )
     partial.replace(folder / "predictions.npz")
     write_whole(folder / METRICS, json.dumps(metrics, indent=1))
 

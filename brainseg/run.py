@@ -9,11 +9,11 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from brainseg.cell import METRICS
-from brainseg.checkpoint import WholeFileIO, load_checkpoint, load_weights
+from brainseg.checkpoint import Checkpoint, WholeFileIO, load_checkpoint, load_weights
 from brainseg.config import instantiate, refuse_foreign_targets
 from brainseg.data.datamodule import SegmentationDataModule
 from brainseg.module import SegmentationModule
@@ -132,7 +132,7 @@ def build_trainer(
 
 def _checkpoints(folder: Path) -> list[L.Callback]:
     # save_last beside a monitor is written on a new best only (Lightning 2.6): hence two.
-    best = ModelCheckpoint(
+    best = Checkpoint(
         folder,
         "best",
         monitor="val/dice",
@@ -141,7 +141,7 @@ def _checkpoints(folder: Path) -> list[L.Callback]:
         enable_version_counter=False,
         auto_insert_metric_name=False,
     )
-    last = ModelCheckpoint(folder, "last", save_top_k=1, enable_version_counter=False)
+    last = Checkpoint(folder, "last", save_top_k=1, enable_version_counter=False)
     return [best, last]
 
 

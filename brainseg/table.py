@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from brainseg.cell import METRICS, Cell, identity
+from brainseg.cell import METRICS, Cell
+from brainseg.identity import identity
 
 _ALWAYS_SHOWN = ("norm", "loss", "epochs", "seed")
 
@@ -23,7 +24,7 @@ def results(cells: Sequence[Cell]) -> Table:
         settings = {**cell.choices, **cell.config, **identity(cell.config)}
         settings |= {key: cell.choices[key] for key in varied if key in cell.choices}
         shown = [cell.choices["norm"], cell.choices["loss"]]
-        shown += [str(settings[key]) for key in ("epochs", "seed", *varied)]
+        shown += [str(settings.get(key, "")) for key in ("epochs", "seed", *varied)]
         table.add_row(*shown, *_outcome(cell))
     return table
 

@@ -3,19 +3,26 @@
 Hydra composes; the cells it composes are collected and handed to `brainseg.sweep`.
 """
 
+import os
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from brainseg.cell import Cell, folder_name
+from brainseg.attempt import refuse
+from brainseg.cell import Cell
 from brainseg.config import CONF, register_resolvers
+from brainseg.identity import folder_name
 from brainseg.sweep import run_single, run_sweep
 
 
@@ -30,12 +37,32 @@ def main() -> None:
         cells.append(_cell(cfg))
         settings[:] = [_plain(HydraConfig.get())]
 
-    collect()
+    try:
+        with _errors_as_raised():
+            collect()
+    except (HydraException, OmegaConfBaseException) as error:
+        cause = error.__cause__
+        sys.exit(f"{error}\n{cause}" if isinstance(cause, OmegaConfBaseException) else str(error))
+    except OSError as error:  # the folder that Hydra makes
+        sys.exit(refuse(error))
     if not cells:  # --help, --cfg and the like
         return
     if settings[0]["mode"] == RunMode.MULTIRUN:
         sys.exit(run_sweep(cells, settings[0]["job_logging"]))
     sys.exit(run_single(cells[0]))
+
+
+@contextmanager
+def _errors_as_raised() -> Iterator[None]:
+    """Keep Hydra 1.3 from printing a traceback of its own."""
+    before = os.environ.get("HYDRA_FULL_ERROR")
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop("HYDRA_FULL_ERROR")
+        if before is not None:
+            os.environ["HYDRA_FULL_ERROR"] = before
 
 
 def _cell(cfg: DictConfig) -> Cell:

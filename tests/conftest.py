@@ -4,12 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from omegaconf import DictConfig, OmegaConf
 
 from brainseg.cell import Cell
 from brainseg.config import compose
+from brainseg.run import Run
 
 torch.set_num_threads(1)  # tiny networks: a second thread only waits for the first
 
@@ -51,3 +54,34 @@ def tiny_cell(folder: Path, *overrides: str) -> Cell:
     chosen = dict(word.split("=", 1) for word in overrides if word.startswith(("norm=", "loss=")))
     choices = {"norm": "batch", "loss": "bce_dice"} | chosen
     return Cell(config, choices, folder, "python -m brainseg.train")
+
+
+def weights(cell: Cell, which: str = "last") -> dict[str, torch.Tensor]:
+    return Run(cell.folder).load_checkpoint(which)["state_dict"]  # type: ignore[no-any-return]
+
+
+def same_weights(first: Cell, second: Cell, which: str = "last") -> bool:
+    a, b = weights(first, which), weights(second, which)
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+def without_times(cell: Cell) -> dict[str, Any]:
+    metrics = Run(cell.folder).metrics
+    return {k: v for k, v in metrics.items() if k not in ("seconds", "peak_memory_mb", "date")}
+
+
+def history(cell: Cell) -> pd.DataFrame:
+    return pd.read_csv(cell.folder / "history.csv").drop(columns="seconds")
+
+
+def assert_same_outcome(first: Cell, second: Cell) -> None:
+    """All that two cells leave behind is the same, bit for bit, but for times."""
+    assert same_weights(first, second, "last")
+    assert same_weights(first, second, "best")
+    pd.testing.assert_frame_equal(history(first), history(second), check_exact=True)
+    assert without_times(first) == without_times(second)
+    tables = [(cell.folder / "patients.csv").read_bytes() for cell in (first, second)]
+    assert tables[0] == tables[1]
+    a, b = (np.load(cell.folder / "predictions.npz") for cell in (first, second))
+    assert a.files == b.files
+    assert all(np.array_equal(a[name], b[name]) for name in a.files)

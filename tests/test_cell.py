@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from brainseg.cell import Cell, check, differences, folder_name, identity, write_whole
+from brainseg.cell import Cell, check, write_whole
+from brainseg.identity import differences, folder_name, identity
 from tests.conftest import tiny_cell, tiny_config
 
 CHOICES = {"norm": "batch", "loss": "bce_dice"}

@@ -1,8 +1,5 @@
-import json
 from pathlib import Path
-from typing import Any
 
-import lightning as L
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,7 +11,7 @@ from brainseg.config import instantiate
 from brainseg.fit import fit
 from brainseg.metrics import dice
 from brainseg.run import Run, load_module
-from tests.conftest import tiny_cell
+from tests.conftest import same_weights, tiny_cell, without_times
 
 SCORES = {"dice", "iou", "precision", "recall", "accuracy", "bce", "loss"}
 
@@ -24,20 +21,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Cell:
     cell = tiny_cell(tmp_path_factory.mktemp("fit") / "run", "epochs=3", "model.net.dropout=0.3")
     fit(cell, title="test")
     return cell
-
-
-def weights(cell: Cell, which: str = "last") -> dict[str, torch.Tensor]:
-    return Run(cell.folder).load_checkpoint(which)["state_dict"]
-
-
-def same_weights(first: Cell, second: Cell, which: str = "last") -> bool:
-    a, b = weights(first, which), weights(second, which)
-    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
-
-
-def without_times(cell: Cell) -> dict[str, Any]:
-    metrics = Run(cell.folder).metrics
-    return {k: v for k, v in metrics.items() if k not in ("seconds", "peak_memory_mb", "date")}
 
 
 def test_a_run_folder_holds_what_the_next_commands_read(finished: Cell) -> None:
@@ -150,54 +133,6 @@ def test_a_finished_cell_is_not_trained_again(finished: Cell) -> None:
     assert (finished.folder / "metrics.json").stat().st_mtime_ns == before
 
 
-class Stop(Exception):  # noqa: N818
-    pass
-
-
-@pytest.mark.parametrize("scheduler", ["constant", "cosine", "onecycle", "plateau"])
-def test_a_resumed_run_ends_as_an_undisturbed_one(
-    scheduler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    options = [f"scheduler={scheduler}", "epochs=4", "model.net.dropout=0.3"]
-    options += ["scheduler.patience=0"] if scheduler == "plateau" else []
-    whole = tiny_cell(tmp_path / "whole", *options)
-    fit(whole, title="whole")
-    broken = tiny_cell(tmp_path / "broken", *options)
-    with monkeypatch.context() as patch:
-        patch.setattr("brainseg.module.SegmentationModule.on_train_batch_end", _die_in_epoch(2))
-        with pytest.raises(Stop):
-            fit(broken, title="broken")
-    fit(broken, title="resumed")
-    assert same_weights(whole, broken)
-    assert same_weights(whole, broken, "best")
-    assert without_times(whole) == without_times(broken)
-    columns = [c for c in pd.read_csv(whole.folder / "history.csv").columns if c != "seconds"]
-    pd.testing.assert_frame_equal(
-        pd.read_csv(whole.folder / "history.csv")[columns],
-        pd.read_csv(broken.folder / "history.csv")[columns],
-    )
-
-
-def _die_in_epoch(epoch: int) -> Any:
-    def die(self: L.LightningModule, *args: object) -> None:
-        if self.current_epoch == epoch:
-            raise Stop
-
-    return die
-
-
-def test_an_early_stopped_cell_is_not_trained_one_epoch_more_each_time(tmp_path: Path) -> None:
-    options = ["callbacks=early_stopping", "callbacks.early_stopping.patience=1", "epochs=9"]
-    options += ["callbacks.early_stopping.min_delta=2"]  # no epoch is ever better
-    cell = tiny_cell(tmp_path / "run", *options)
-    fit(cell, title="run")
-    assert Run(cell.folder).metrics["stopped_early"]
-    epochs = Run(cell.folder).metrics["epochs"]
-    (cell.folder / "metrics.json").unlink()
-    fit(cell, title="again")
-    assert Run(cell.folder).metrics["epochs"] == epochs < 9
-
-
 def test_a_lone_checkpoint_is_enough_to_predict(finished: Cell, tmp_path: Path) -> None:
     lone = tmp_path / "best.ckpt"
     lone.write_bytes((finished.folder / "checkpoints" / "best.ckpt").read_bytes())
@@ -227,16 +162,6 @@ def test_a_missing_or_foreign_checkpoint_is_named(tmp_path: Path) -> None:
     torch.save({"state_dict": {}}, tmp_path / "foreign.ckpt")
     with pytest.raises(ValueError, match="made by brainseg"):
         load_module(tmp_path / "foreign.ckpt")
-
-
-def test_resuming_on_other_scans_is_refused(finished: Cell, tmp_path: Path) -> None:
-    cell = tiny_cell(tmp_path / "run")
-    fit(cell, title="run")
-    (cell.folder / "metrics.json").unlink()
-    split = json.loads((cell.folder / "split.json").read_text())
-    (cell.folder / "split.json").write_text(json.dumps(split | {"fingerprint": "other"}))
-    with pytest.raises(ValueError, match="other scans"):
-        fit(cell, title="again")
 
 
 def test_a_loss_that_is_not_finite_keeps_the_last_good_checkpoint(

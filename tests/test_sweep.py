@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from brainseg.cell import LAST, Cell
@@ -126,3 +127,64 @@ def test_two_cells_never_share_a_folder(tmp_path: Path, capfd: pytest.CaptureFix
     cells = [tiny_cell(tmp_path / "same"), tiny_cell(tmp_path / "same", "optimizer.lr=0.5")]
     assert run_sweep(cells, LOGGING) == 1
     assert not (tmp_path / "same").exists()
+
+
+@pytest.mark.slow
+def test_a_cell_that_hangs_is_stopped_at_its_limit_and_costs_only_itself(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    hang = "+callbacks.hang={_target_: time.sleep, _args_: [1000]}"
+    hung = tiny_cell(tmp_path / "sweep" / "hung", hang, "limit=0.002")
+    sound = tiny_cell(tmp_path / "sweep" / "sound", "epochs=1")
+    assert run_sweep([hung, sound], LOGGING) == 1
+    assert sound.finished
+    assert "took longer than limit=0.002 hours" in (hung.failure() or "")
+    assert "1 of 2 cells failed: hung" in caplog.text
+
+
+@pytest.mark.slow
+def test_longer_cells_come_last_and_continue_shorter_ones_whatever_the_order_given(
+    tmp_path: Path,
+) -> None:
+    cells = [tiny_cell(tmp_path / "sweep" / f"e{n}", f"epochs={n}") for n in (3, 1)]
+    assert run_sweep(cells, LOGGING) == 0
+    assert "continues e1" in (cells[0].folder / "train.log").read_text()
+    assert len(pd.read_csv(tmp_path / "sweep/e3/history.csv")) == 3
+    later = tiny_cell(tmp_path / "sweep" / "e4", "epochs=4")
+    assert run_sweep([later], LOGGING) == 0
+    assert "continues e3" in (later.folder / "train.log").read_text()
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def shared_memory() -> set[Path]:
+    return set(Path("/dev/shm").iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts open files in /proc")
+def test_twenty_cells_leave_nothing_behind_and_the_last_needs_no_more_than_the_first(
+    tmp_path: Path,
+) -> None:
+    def peak(cell: Cell) -> float:
+        return float(
+            json.loads((cell.folder / "metrics.json").read_text())["peak_memory_mb"]["host"]
+        )
+
+    def parent() -> int:
+        pages = Path("/proc/self/statm").read_text().split()[1]
+        return int(pages)
+
+    cells = [tiny_cell(tmp_path / "sweep" / str(n), "epochs=1", f"seed={n}") for n in range(20)]
+    assert run_sweep(cells[:1], LOGGING) == 0
+    files, shared, pages = open_files(), shared_memory(), parent()
+    assert run_sweep(cells, LOGGING) == 0
+    assert open_files() <= files
+    assert shared_memory() == shared
+    assert multiprocessing.active_children() == []
+    assert parent() <= 1.05 * pages
+    peaks = [peak(cell) for cell in cells]
+    assert max(peaks) <= 1.05 * peaks[0]

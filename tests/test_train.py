@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -180,3 +181,55 @@ def test_an_interrupt_prints_the_command_that_resumes(
     resume = [line for line in out.splitlines() if "resume with: python -m brainseg.train" in line]
     assert "name=long" in resume[-1]
     assert not list(tmp_path.rglob("failed.json"))
+
+
+@pytest.mark.slow
+def test_of_two_identical_sweeps_at_once_the_second_waits_and_trains_no_cell_again(
+    tmp_path: Path,
+) -> None:
+    words = ["-m", "seed=0,1", "epochs=3", "name=twin"]
+    pair = [
+        subprocess.Popen(command(*words), cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    outs = [process.communicate(timeout=300)[0] for process in pair]
+    assert [process.returncode for process in pair] == [0, 0]
+    both = "".join(outs)
+    assert both.count("twin is being trained by another process; waiting") == 1
+    assert both.count("epoch 1 of 3") == 2
+    assert both.count("finished before, skipped") == 2
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="needs a folder that root cannot write")
+@pytest.mark.parametrize("multirun", [[], ["-m"]], ids=["single", "sweep"])
+def test_a_folder_that_cannot_be_written_ends_in_one_line(
+    multirun: list[str], tmp_path: Path
+) -> None:
+    done = run(tmp_path, *multirun, "hydra.run.dir=/proc/runs", "hydra.sweep.dir=/proc/runs")
+    assert done.returncode != 0
+    assert "/proc/runs" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert len((done.stdout + done.stderr).strip().splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_a_full_disk_ends_in_one_line_and_then_the_run_resumes(tmp_path: Path) -> None:
+    def full() -> None:
+        limit = 300 * 2**10
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    words = ["epochs=2", "name=full", "callbacks.panel=null"]
+    done = subprocess.run(
+        command(*words),
+        cwd=tmp_path,
+        preexec_fn=full,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 1
+    assert done.stdout.strip().splitlines()[-1].count("free space on its disk") == 1
+    assert "Traceback" not in done.stdout + done.stderr
+    assert run(tmp_path, *words).returncode == 0
+    assert json.loads((tmp_path / "outputs/full/metrics.json").read_text())["epochs"] == 2

@@ -101,8 +101,14 @@ class Scans:
 
     @property
     def images(self) -> NDArray[np.uint8]:
-        """All modalities `[N, size, size, C]`, a read-only memory map."""
-        return self._open().store.images
+        """All modalities `[N, size, size, C]`, a read-only memory map.
+
+        Raises:
+            OSError: If a file of the cache has become shorter since it was opened.
+        """
+        store = self._open().store
+        store.refuse_truncated()
+        return store.images
 
     @property
     def masks(self) -> NDArray[np.uint8]:
@@ -151,7 +157,9 @@ class Scans:
     def original_masks(self, rows: Rows) -> NDArray[np.bool_]:
         """The masks as they were, `[n, height, width]`."""
         height, width = self.original_shape
-        packed = self._open().store.originals[np.asarray(rows, np.int64)]
+        store = self._open().store
+        store.refuse_truncated()
+        packed = store.originals[np.asarray(rows, np.int64)]
         flat = np.unpackbits(packed, axis=1, count=height * width)
         return flat.reshape(-1, height, width).astype(bool)
 

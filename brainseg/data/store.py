@@ -15,6 +15,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from mmap import mmap
 from pathlib import Path
 from typing import Any
 
@@ -77,12 +78,32 @@ class Meta:
 
 @dataclass(frozen=True)
 class Store:
-    """An open cache; the arrays are read-only memory maps of the module's files."""
+    """An open cache; the arrays are read-only memory maps of the module's files.
 
+    They can be read on where the cache is deleted or built anew: a map keeps its file.
+    """
+
+    folder: Path
     meta: Meta
     images: NDArray[np.uint8]
     masks: NDArray[np.uint8]
     originals: NDArray[np.uint8]
+
+    def refuse_truncated(self) -> None:
+        """Refuse to read on where a file has become shorter than its map.
+
+        Reading the missing part would end the process with a signal.
+
+        Raises:
+            OSError: names the cache.
+        """
+        for array in (self.images, self.masks, self.originals):
+            assert isinstance(array.base, mmap)
+            if array.base.size() < array.nbytes:  # that of the file, now
+                raise OSError(
+                    f"the cache {self.folder} was truncated while in use; "
+                    "run the same command again, which builds it anew"
+                )
 
 
 def open_store(folder: Path) -> Store | None:
@@ -110,7 +131,7 @@ def open_store(folder: Path) -> Store | None:
         np.memmap(folder / name, np.uint8, "r", shape=shape)
         for name, shape in zip(PIXELS, shapes, strict=True)
     ]
-    return Store(meta, *maps)
+    return Store(folder, meta, *maps)
 
 
 class Writer:

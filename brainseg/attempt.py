@@ -1,0 +1,148 @@
+"""One try at a cell: every way in which it can end becomes one line and an exit code."""
+
+import errno
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from types import FrameType
+from typing import Any
+
+from brainseg import logs
+from brainseg.cell import LAST, Cell
+
+log = logging.getLogger(__name__)
+
+INTERRUPTED, TERMINATED = 130, 143  # the shell's exit codes for Ctrl-C and SIGTERM
+_REMEDY = {
+    errno.ENOSPC: "free space on its disk",
+    errno.EDQUOT: "free space on its disk",
+    errno.EFBIG: "free space on its disk",
+    errno.EROFS: "run in a folder that may be written",
+    errno.EACCES: "run in a folder that may be written",
+    errno.EPERM: "run in a folder that may be written",
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """A cell to train.
+
+    Attributes:
+        cell: its precision and accelerator are resolved.
+        title: what its lines in the log begin with, such as `cell 3 of 18 group-dice-e50-s0`.
+        epochs_after: epochs that a sweep has still to train after it.
+        shorter: a finished cell that it continues.
+    """
+
+    cell: Cell
+    title: str
+    epochs_after: int = 0
+    shorter: Cell | None = None
+
+
+def attempt(task: Task) -> int:
+    """Train a cell in this process; the exit code."""
+    from brainseg.fit import fit  # imports torch: in a child, or in a single run
+
+    logs.adopt_lightning()
+    try:
+        with terminable():
+            fit(
+                task.cell,
+                title=task.title,
+                epochs_after=task.epochs_after,
+                bar=sys.stderr.isatty(),
+                shorter=task.shorter,
+            )
+    except (KeyboardInterrupt, SystemExit) as stop:  # Lightning turns the first into the second
+        return interrupted(stop, task.cell)
+    except Exception as error:
+        return refuse(error, task.cell)
+    return 0
+
+
+def attempt_in_child(task: Task, job_logging: dict[str, Any]) -> None:
+    """What a cell's process does: train, and end with the sweep that started it."""
+    threading.Thread(target=follow_parent, daemon=True).start()
+    try:
+        logs.configure(job_logging, task.cell.folder)
+    except OSError as error:
+        sys.exit(reason(error))
+    sys.exit(attempt(task))
+
+
+def interrupted(stop: BaseException, cell: Cell) -> int:
+    """Print the command that resumes; the exit code."""
+    log.warning("interrupted; the epoch under way is lost; resume with: %s", cell.command)
+    return TERMINATED if getattr(stop, "code", None) == TERMINATED else INTERRUPTED
+
+
+def refuse(error: Exception, cell: Cell | None = None) -> int:
+    """Say in one line what went wrong; a traceback goes to the log file alone."""
+    expected = isinstance(error, ValueError | OSError | FloatingPointError | MemoryError)
+    text = reason(error)
+    if cell is not None and not cell.changed():  # else the folder is another's
+        keep_failure(cell, text)
+        if not expected:
+            text += f" (traceback in {cell.folder / 'train.log'})"
+    if cell is not None and (cell.folder / LAST).is_file():
+        text += f"; resume with: {cell.command}"
+    log.error(text)
+    log.debug("traceback", exc_info=error)
+    return 1
+
+
+def keep_failure(cell: Cell, text: str) -> None:
+    """Write why a try failed into the cell's folder, if that can be written."""
+    try:
+        cell.write_failure(text)
+    except OSError as error:  # such as the full disk that is the reason
+        log.debug("the reason could not be kept in %s: %s", cell.folder, error)
+
+
+def reason(error: Exception) -> str:
+    """What went wrong and, where it is known, the remedy."""
+    text, kind = str(error).strip(), type(error).__name__
+    if text.startswith("Caught ") and "DataLoader worker" in text:
+        text = text.splitlines()[-1].partition(": ")[2]  # before it, the worker's traceback
+    first = text.partition("\n")[0]
+    if first.startswith("DataLoader worker"):  # killed, or a file shrank under it
+        remedy = "often out of memory: lower workers, or run the same command again"
+        return f"a process that loads data ended ({first}); {remedy}"
+    if kind in ("MemoryError", "OutOfMemoryError") or "DefaultCPUAllocator" in text:
+        remedy = "lower batch_size, data.size or model.net.width"
+        return f"out of memory ({first or kind}); {remedy}"
+    if isinstance(error, OSError) and error.errno in _REMEDY:
+        return f"{error.filename or 'a file'}: {error.strerror}; {_REMEDY[error.errno]}"
+    if isinstance(error, ValueError | OSError | FloatingPointError):
+        return text
+    return f"{kind}: {first}"
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Turn SIGTERM into SystemExit, so that what is under way is ended too."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        sys.exit(TERMINATED)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def follow_parent() -> None:
+    """End with the sweep, also where it was killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os.kill(os.getpid(), signal.SIGTERM)
