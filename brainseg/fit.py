@@ -3,14 +3,11 @@
 import json
 import logging
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 import lightning as L
 import torch
-from filelock import FileLock, Timeout
 from lightning.pytorch.callbacks import EarlyStopping
 
 from brainseg.callbacks import History
@@ -18,6 +15,7 @@ from brainseg.cell import FAILED, HISTORY, LAST, METRICS, Cell, write_whole
 from brainseg.checkpoint import load_checkpoint, load_weights
 from brainseg.continuation import SPLIT, take_over
 from brainseg.data.datamodule import PARTS, SegmentationDataModule
+from brainseg.lock import only_one
 from brainseg.module import SegmentationModule
 from brainseg.provenance import about_data, git_revision, hardware, peak_memory, versions
 from brainseg.results import log_hyperparameters, log_scores, write
@@ -51,7 +49,8 @@ def fit(
         FloatingPointError: the loss was not finite.
     """
     cell.folder.parent.mkdir(parents=True, exist_ok=True)
-    with _only_one(cell):
+    lock = cell.folder.with_name(f".{cell.folder.name}.lock")
+    with only_one(lock, f"{cell.folder} is being trained"):
         if cell.finished:
             log.info("%s  finished before; choose another name=... to train it again", title)
         else:
@@ -171,21 +170,6 @@ def _refuse_other_data(cell: Cell, data: SegmentationDataModule) -> None:
             "point data.root at the same scans, or choose another name=..."
         )
     write_whole(path, json.dumps(here, indent=1))
-
-
-@contextmanager
-def _only_one(cell: Cell) -> Iterator[None]:
-    """Hold the cell's lock, which the system drops if this process is killed."""
-    lock = FileLock(cell.folder.with_name(f".{cell.folder.name}.lock"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        log.info("%s is being trained by another process; waiting for it", cell.folder)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _best_epoch(history: History) -> int:

@@ -11,15 +11,13 @@ import multiprocessing
 import shutil
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from rich.console import Console
 
 from brainseg.attempt import (
@@ -34,6 +32,7 @@ from brainseg.attempt import (
 from brainseg.cell import Cell, cells_in, check
 from brainseg.config import instantiate
 from brainseg.identity import differences, identity
+from brainseg.lock import only_one
 from brainseg.table import results
 
 log = logging.getLogger(__name__)
@@ -66,7 +65,9 @@ def run_sweep(cells: Sequence[Cell], job_logging: dict[str, Any]) -> int:
     try:
         with terminable():
             cells = _checked(cells, processes)
-            with _only_one(cells[0]):
+            folder = cells[0].folder.parent
+            folder.mkdir(parents=True, exist_ok=True)
+            with only_one(folder / ".lock", f"{folder} is being trained"):
                 _prepare_data(cells)
                 _train(cells, processes, job_logging)
                 return _conclude(cells)
@@ -105,21 +106,6 @@ def _resolve(cell: Cell) -> Cell:
 
     trainer = cell.config["trainer"]
     return replace(cell, config=cell.config | {"trainer": trainer | hardware(trainer)})
-
-
-@contextmanager
-def _only_one(cell: Cell) -> Iterator[None]:
-    """Hold the lock of a sweep's folder: the same command, given twice, trains no cell twice."""
-    folder = cell.folder.parent
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
-    try:
-        held = lock.acquire(timeout=0)
-    except Timeout:
-        log.info("%s is being trained by another process; waiting for it", folder)
-        held = lock.acquire()
-    with held:
-        yield
 
 
 def _prepare_data(cells: Sequence[Cell]) -> None:

@@ -2,6 +2,8 @@ import json
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -188,3 +190,15 @@ def test_twenty_cells_leave_nothing_behind_and_the_last_needs_no_more_than_the_f
     assert parent() <= 1.05 * pages
     peaks = [peak(cell) for cell in cells]
     assert max(peaks) <= 1.05 * peaks[0]
+
+
+@pytest.mark.slow
+def test_what_the_forkserver_imports_asks_nothing_of_cuda() -> None:
+    code = """
+import torch
+def asked(*args, **kwargs): raise SystemExit("CUDA was asked at import; its forks could not use it")
+for name in ("is_available", "device_count", "current_device", "_lazy_init"):
+    setattr(torch.cuda, name, asked)
+import brainseg.fit
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

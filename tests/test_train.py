@@ -233,3 +233,31 @@ def test_a_full_disk_ends_in_one_line_and_then_the_run_resumes(tmp_path: Path) -
     assert "Traceback" not in done.stdout + done.stderr
     assert run(tmp_path, *words).returncode == 0
     assert json.loads((tmp_path / "outputs/full/metrics.json").read_text())["epochs"] == 2
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc").exists(), reason="finds the cell in /proc")
+@pytest.mark.parametrize("victim", ["sweep", "cell"])
+def test_what_is_killed_leaves_no_process_behind(victim: str, tmp_path: Path) -> None:
+    words = ["-m", "seed=0,1", "epochs=400", "workers=2", "name=killed", "limit=0.005"]
+    process = subprocess.Popen(command(*words), cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    while not list(tmp_path.rglob("last.ckpt")):
+        assert process.poll() is None
+        time.sleep(0.1)
+    (folder,) = (path.parents[1] for path in tmp_path.rglob("last.ckpt"))
+    if victim == "sweep":
+        process.kill()
+    else:
+        os.kill(holder(folder.with_name(f".{folder.name}.lock")), signal.SIGKILL)
+    # all that it started has its standard output, which is closed when the last of them has ended
+    out, _ = process.communicate(timeout=60)
+    assert ("killed by SIGKILL" in out) == (victim == "cell")
+
+
+def holder(lock: Path) -> int:
+    inode = str(lock.stat().st_ino)
+    for line in Path("/proc/locks").read_text().splitlines():
+        words = line.split()
+        if words[5].split(":")[-1] == inode:
+            return int(words[4])
+    raise AssertionError(f"nobody holds {lock}")

@@ -161,7 +161,7 @@ def _fit(patient: Patient, images: Pixels, masks: Pixels, settings: Settings) ->
         meta=meta,
         files=patient.images,
         digests=[(_sha256(i), _sha256(m)) for i, m in zip(images, masks, strict=True)],
-        blank=[bool((image == image[0, 0]).all()) for image in images],
+        blank=[_is_blank(image) for image in images],
     )
     return _Volume(
         record,
@@ -169,6 +169,11 @@ def _fit(patient: Patient, images: Pixels, masks: Pixels, settings: Settings) ->
         masks=np.stack([preprocess.fit_mask(mask, box, settings.size) for mask in masks]),
         originals=np.packbits(masks.reshape(len(masks), -1), axis=1),
     )
+
+
+def _is_blank(image: Pixels) -> bool:
+    colour = image[0, 0]
+    return bool((image[0] == colour).all() and (image == colour).all())  # the first row tells most
 
 
 def _sha256(array: Pixels) -> str:

@@ -157,11 +157,15 @@ class Scans:
     def original_masks(self, rows: Rows) -> NDArray[np.bool_]:
         """The masks as they were, `[n, height, width]`."""
         height, width = self.original_shape
+        flat = np.unpackbits(self.packed_masks(rows), axis=1, count=height * width)
+        return flat.reshape(-1, height, width).astype(bool)
+
+    def packed_masks(self, rows: Rows) -> NDArray[np.uint8]:
+        """The masks as they were, one bit a pixel, `[n, ceil(height width / 8)]`."""
         store = self._open().store
         store.refuse_truncated()
-        packed = store.originals[np.asarray(rows, np.int64)]
-        flat = np.unpackbits(packed, axis=1, count=height * width)
-        return flat.reshape(-1, height, width).astype(bool)
+        packed: NDArray[np.uint8] = store.originals[np.asarray(rows, np.int64)]
+        return packed
 
     def to_original(self, probs: NDArray[np.float32], rows: Rows) -> NDArray[np.float32]:
         """`[n, size, size]` with size and crop undone, `[n, height, width]`; 0 outside the box."""

@@ -1,6 +1,7 @@
 """Slices as tensors: the data set of one split, and the data module of a run."""
 
 import logging
+import sys
 from collections.abc import Callable
 from itertools import combinations
 from typing import Literal, TypedDict
@@ -179,12 +180,15 @@ class SegmentationDataModule(L.LightningDataModule):
         sampler: Sampler[tuple[int, int]] | None = None,
     ) -> DataLoader[Slice]:
         rows: NDArray[np.int64] = getattr(self.split, part)
+        if self.workers == 0:
+            _one_thread(0)
         return DataLoader(
             SliceDataset(self.scans, rows, patient=self.patient, augment=augment, seed=self.seed),
             batch_size=self.batch_size,
             sampler=sampler,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
+            multiprocessing_context=_processes() if self.workers > 0 else None,
             worker_init_fn=_one_thread,
             pin_memory=torch.cuda.is_available(),
             # Of its own, so that loading draws nothing from the stream that dropout draws from.
@@ -203,6 +207,15 @@ def _refuse_shared(members: dict[Part, list[str]]) -> None:
             )
 
 
+def _processes() -> str:
+    """How workers start: as children of this process, so that they end when it is killed.
+
+    In a sweep's cell the default is its forkserver; workers would be the server's children, import
+    everything anew, and outlive the cell.
+    """
+    return "fork" if sys.platform == "linux" else "spawn"
+
+
 def _one_thread(worker: int) -> None:
-    """Keep OpenCV from starting its threads in every worker."""
+    """Keep OpenCV to the thread that loads: more would fight torch's, or the other workers'."""
     cv2.setNumThreads(0)

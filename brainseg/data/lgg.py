@@ -3,6 +3,7 @@
 import logging
 import re
 from collections import Counter
+from io import BytesIO
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from brainseg.data.reader import Patient, SliceError
+from brainseg.lock import only_one
 
 __all__ = ["LGG", "Patient"]
 
@@ -165,7 +167,8 @@ def _decode_mask(path: Path) -> NDArray[np.uint8]:
 def _decode(path: Path) -> tuple[str, NDArray[Any]]:
     """Pillow's mode, and the pixels."""
     try:
-        with Image.open(path) as picture:
+        # In one read: many small ones would pass the interpreter's lock from thread to thread.
+        with Image.open(BytesIO(path.read_bytes())) as picture:
             return picture.mode, np.asarray(picture)
     except Exception as error:  # Pillow raises a dozen kinds on damaged files
         reason = getattr(error, "strerror", None) or "unreadable or truncated"
@@ -183,12 +186,12 @@ def _size(shape: tuple[int, ...]) -> str:
 def _download() -> Path:
     # Imported here: a path on disk does not need the 0.4 s.
     import kagglehub
-    from filelock import FileLock
 
     cache = Path(kagglehub.config.get_cache_folder())
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        with FileLock(cache / "brainseg-lgg.lock"):  # kagglehub has none
+        # kagglehub has no lock of its own
+        with only_one(cache / "brainseg-lgg.lock", "the LGG scans are being downloaded"):
             return Path(kagglehub.dataset_download(HANDLE))
     except Exception as error:  # kagglehub's own, requests' and the disk's
         reason = shorten(str(error) or type(error).__name__, 120, placeholder=" ...")

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
 from brainseg.data.build import Settings, build
 from brainseg.data.reader import Patient, Reader
 from brainseg.data.store import FORMAT, Meta, Store, open_store, replacing
+from brainseg.lock import only_one
 
 log = logging.getLogger(__name__)
 
@@ -85,13 +85,7 @@ def _alone(folder: Path) -> Iterator[None]:
     """One process at a time; what the disk refuses ends in one line."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(f"{folder}.lock")
-        try:
-            held = lock.acquire(timeout=0)
-        except Timeout:
-            log.info("waiting for another process that writes the cache %s", folder)
-            held = lock.acquire()
-        with held:
+        with only_one(Path(f"{folder}.lock"), f"the cache {folder} is being written"):
             yield
     except OSError as error:
         raise ValueError(
