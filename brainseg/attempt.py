@@ -78,6 +78,14 @@ def attempt_in_child(task: Task, job_logging: dict[str, Any]) -> None:
     sys.exit(attempt(task))
 
 
+def follow_parent() -> None:
+    """Wait until the process that started this one ends, then end too, also where it was killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def interrupted(stop: BaseException, cell: Cell) -> int:
     """Print the command that resumes; the exit code."""
     log.warning("interrupted; the epoch under way is lost; resume with: %s", cell.command)
@@ -138,11 +146,3 @@ def terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def follow_parent() -> None:
-    """End with the sweep, also where it was killed."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    wait([parent.sentinel])
-    os.kill(os.getpid(), signal.SIGTERM)

@@ -16,6 +16,7 @@ from torch.utils.data import default_collate
 from brainseg.data.datamodule import SegmentationDataModule, SliceDataset
 from brainseg.module import THRESHOLD, SegmentationModule
 from brainseg.plots import panel
+from brainseg.progress import clock
 
 log = logging.getLogger(__name__)
 
@@ -79,9 +80,9 @@ class History(L.Callback):
     def _line(self, row: dict[str, float], epochs: int) -> str:
         best = max(self.rows, key=lambda r: r["val/dice"])
         left = epochs - int(row["epoch"])
-        times = f"{row['seconds']:.1f} s, left {_clock(left * row['seconds'])}"
+        times = f"{row['seconds']:.1f} s, left {clock(left * row['seconds'])}"
         if self.epochs_after:
-            times += f", sweep {_clock((left + self.epochs_after) * row['seconds'])}"
+            times += f", sweep {clock((left + self.epochs_after) * row['seconds'])}"
         return (
             f"{self.title}  epoch {row['epoch']} of {epochs}  "
             f"train loss {row['train/loss']:.4f} dice {row['train/dice']:.3f}  "
@@ -140,9 +141,3 @@ class LogPanel(L.Callback):
         preds = (logits > THRESHOLD)[:, 0].cpu().numpy()
         targets = batch["mask"][:, 0].bool().numpy()
         return panel(batch["image"][:, self._channel].numpy(), targets, preds)
-
-
-def _clock(seconds: float) -> str:
-    minutes, second = divmod(round(seconds), 60)
-    hour, minute = divmod(minutes, 60)
-    return f"{hour}:{minute:02}:{second:02}"

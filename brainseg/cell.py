@@ -43,8 +43,9 @@ class Cell:
 
     @property
     def finished(self) -> bool:
-        """True where training, scoring and writing are complete."""
-        return (self.folder / METRICS).is_file()
+        """True where training, scoring and writing are complete, and not to be forced aside."""
+        there = (self.folder / METRICS).is_file()
+        return there and not (self.config["force"] and self.changed())
 
     def saved_config(self) -> dict[str, Any] | None:
         """The configuration that the folder was made with, or None where there is none."""

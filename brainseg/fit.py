@@ -51,6 +51,7 @@ def fit(
     cell.folder.parent.mkdir(parents=True, exist_ok=True)
     lock = cell.folder.with_name(f".{cell.folder.name}.lock")
     with only_one(lock, f"{cell.folder} is being trained"):
+        cell.refuse_other()
         if cell.finished:
             log.info("%s  finished before; choose another name=... to train it again", title)
         else:

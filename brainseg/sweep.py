@@ -5,10 +5,8 @@ Lightning. A forkserver has them imported, so that a cell starts at once and a c
 killed, or runs out of memory, takes only itself along.
 """
 
-import io
 import logging
 import multiprocessing
-import shutil
 import signal
 import sys
 from collections.abc import Sequence
@@ -18,8 +16,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
+from brainseg import manifest
 from brainseg.attempt import (
     Task,
     attempt,
@@ -33,7 +30,8 @@ from brainseg.cell import Cell, cells_in, check
 from brainseg.config import instantiate
 from brainseg.identity import differences, identity
 from brainseg.lock import only_one
-from brainseg.table import results
+from brainseg.plan import plan
+from brainseg.table import results, text
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +41,8 @@ def run_single(cell: Cell) -> int:
     try:
         check(cell.config)
         cell = _resolve(cell)
+        if cell.config["plan"]:
+            return _plan([cell], _processes())
     except (ValueError, OSError) as error:
         return refuse(error)
     return attempt(Task(cell, title=cell.folder.name))
@@ -65,9 +65,12 @@ def run_sweep(cells: Sequence[Cell], job_logging: dict[str, Any]) -> int:
     try:
         with terminable():
             cells = _checked(cells, processes)
+            if cells[0].config["plan"]:
+                return _plan(cells, processes)
             folder = cells[0].folder.parent
             folder.mkdir(parents=True, exist_ok=True)
             with only_one(folder / ".lock", f"{folder} is being trained"):
+                manifest.write(cells, cells_in(folder))
                 _prepare_data(cells)
                 _train(cells, processes, job_logging)
                 return _conclude(cells)
@@ -115,6 +118,14 @@ def _prepare_data(cells: Sequence[Cell]) -> None:
         if not cell.finished and cell.config["data"] not in prepared:
             instantiate(cell.config["data"]).prepare()
             prepared.append(cell.config["data"])
+
+
+def _plan(cells: Sequence[Cell], processes: Any) -> int:
+    """Print what would be trained; the exit code, 1 where a cell could not be measured."""
+    _prepare_data(cells)
+    shown, measured = plan(cells, processes, cells_in(cells[0].folder.parent))
+    log.info(text(shown))
+    return 0 if measured else 1
 
 
 def _train(cells: Sequence[Cell], processes: Any, job_logging: dict[str, Any]) -> None:
@@ -173,10 +184,7 @@ def _stop(child: BaseProcess, patience: float) -> int:
 
 def _conclude(cells: Sequence[Cell]) -> int:
     """Print the table of a sweep from what is on disk; the exit code."""
-    text = io.StringIO()
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 140
-    Console(file=text, width=width).print(results(cells))
-    log.info("%s", text.getvalue())
+    log.info(text(results(cells)))
     failed = [cell.folder.name for cell in cells if not cell.finished]
     if failed:
         log.error(

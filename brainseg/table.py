@@ -1,8 +1,12 @@
 """The table that ends a sweep, from what is on disk."""
 
+import io
 import json
+import shutil
+import sys
 from collections.abc import Sequence
 
+from rich.console import Console, RenderableType
 from rich.table import Table
 
 from brainseg.cell import METRICS, Cell
@@ -21,12 +25,24 @@ def results(cells: Sequence[Cell]) -> Table:
         "was best on val. Choose on val; test only says how good the choice is.",
     )
     for cell in sorted(cells, key=_rank):
-        settings = {**cell.choices, **cell.config, **identity(cell.config)}
-        settings |= {key: cell.choices[key] for key in varied if key in cell.choices}
-        shown = [cell.choices["norm"], cell.choices["loss"]]
-        shown += [str(settings.get(key, "")) for key in ("epochs", "seed", *varied)]
-        table.add_row(*shown, *_outcome(cell))
+        table.add_row(*settings(cell, varied), *_outcome(cell))
     return table
+
+
+def text(shown: RenderableType) -> str:
+    """What rich shows, as text: as wide as the terminal, elsewhere 140 characters and plain."""
+    terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if terminal else 140
+    out = io.StringIO()
+    Console(file=out, width=width, force_terminal=terminal).print(shown)
+    return out.getvalue().rstrip()
+
+
+def settings(cell: Cell, varied: Sequence[str]) -> list[str]:
+    """What a row begins with: norm, loss, epochs, seed, and the varied keys that the cell has."""
+    known = {**cell.choices, **cell.config, **identity(cell.config)}
+    known |= {key: cell.choices[key] for key in ("norm", "loss", *varied) if key in cell.choices}
+    return [str(known.get(key, "")) for key in (*_ALWAYS_SHOWN, *varied)]
 
 
 def varied_keys(cells: Sequence[Cell]) -> list[str]:

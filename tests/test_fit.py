@@ -111,6 +111,20 @@ def test_the_same_cell_twice_ends_in_the_same_weights(finished: Cell, tmp_path: 
     assert without_times(finished) == without_times(again)
 
 
+def test_force_trains_anew_and_keeps_the_finished_folder_aside(tmp_path: Path) -> None:
+    fit(tiny_cell(tmp_path / "run", "epochs=1"), title="old")
+    other = ("epochs=1", "optimizer.lr=0.01")
+    with pytest.raises(ValueError, match=r"optimizer.lr: 0.0003 -> 0.01.*force=true"):
+        fit(tiny_cell(tmp_path / "run", "epochs=2", *other[1:]), title="refused")
+    forced = tiny_cell(tmp_path / "run", *other, "force=true")
+    assert not forced.finished
+    fit(forced, title="forced")
+    assert forced.finished
+    (aside,) = tmp_path.glob("run.*.old")
+    assert Run(aside).config["optimizer"]["lr"] == pytest.approx(3e-4)
+    assert Run(forced.folder).config["optimizer"]["lr"] == 0.01
+
+
 @pytest.mark.slow
 def test_the_number_of_workers_changes_nothing(finished: Cell, tmp_path: Path) -> None:
     again = tiny_cell(tmp_path / "again", "epochs=3", "model.net.dropout=0.3", "workers=2")

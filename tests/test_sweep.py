@@ -46,7 +46,7 @@ def kill_the_first_child(sign: int, after: Callable[[], bool]) -> threading.Thre
 
 @pytest.mark.slow
 def test_a_killed_cell_costs_only_itself_and_is_retried(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
     cells = [
@@ -61,7 +61,7 @@ def test_a_killed_cell_costs_only_itself_and_is_retried(
     assert "1 of 2 cells failed: bce" in caplog.text
     assert run_sweep(cells, LOGGING) == 0
     assert cells[0].finished
-    assert "resumes after its last whole epoch" in capfd.readouterr().out
+    assert "resumes after its last whole epoch" in (cells[0].folder / "train.log").read_text()
     assert "dice  finished before, skipped" in caplog.text
 
 
@@ -185,7 +185,7 @@ def test_twenty_cells_leave_nothing_behind_and_the_last_needs_no_more_than_the_f
     files, shared, pages = open_files(), shared_memory(), parent()
     assert run_sweep(cells, LOGGING) == 0
     assert open_files() <= files
-    assert shared_memory() == shared
+    assert shared_memory() <= shared
     assert multiprocessing.active_children() == []
     assert parent() <= 1.05 * pages
     peaks = [peak(cell) for cell in cells]

@@ -261,3 +261,44 @@ def holder(lock: Path) -> int:
         if words[5].split(":")[-1] == inode:
             return int(words[4])
     raise AssertionError(f"nobody holds {lock}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("multirun", [True, False], ids=["sweep", "single"])
+def test_a_plan_names_every_cell_and_its_cost_and_trains_nothing(
+    multirun: bool, tmp_path: Path
+) -> None:
+    words = ["-m", "seed=0,1", "epochs=1,3"] if multirun else ["epochs=3"]
+    done = run(tmp_path, *words, "name=paper", "plan=true")
+    assert done.returncode == 0, done.stdout + done.stderr
+    cells, epochs = (4, 6) if multirun else (1, 3)
+    assert f"{cells} of {cells} cells to train, {epochs} epochs, about 0:0" in done.stdout
+    assert done.stdout.count("continues from") == (2 if multirun else 0)
+    assert "memory: " in done.stdout
+    assert "disk: " in done.stdout
+    assert not list(tmp_path.rglob("*.ckpt"))
+    assert not list(tmp_path.rglob("history.csv"))
+
+
+@pytest.mark.slow
+def test_status_follows_a_sweep_from_another_terminal(tmp_path: Path) -> None:
+    words = ["-m", "seed=0,1", "epochs=200", "name=long"]
+
+    def status() -> str:
+        return subprocess.run(
+            [sys.executable, "-m", "brainseg.status", "multirun/long"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+
+    with subprocess.Popen(command(*words), cwd=tmp_path, stdout=subprocess.DEVNULL) as process:
+        while not list(tmp_path.rglob("last.ckpt")):
+            assert process.poll() is None
+            time.sleep(0.1)
+        shown = status()
+        process.send_signal(signal.SIGTERM)
+    assert "0 of 2 cells done, 1 running, 1 to go; about 0:" in shown
+    assert " of 200" in shown
+    assert "resume with: python -m brainseg.train" in status()
