@@ -49,11 +49,11 @@ class Task:
 
 def attempt(task: Task) -> int:
     """Train a cell in this process; the exit code."""
-    from brainseg.fit import fit  # imports torch: in a child, or in a single run
-
-    logs.adopt_lightning()
     try:
         with terminable():
+            from brainseg.fit import fit  # imports torch: in a child, or in a single run
+
+            logs.adopt_lightning()
             fit(
                 task.cell,
                 title=task.title,
@@ -88,7 +88,9 @@ def follow_parent() -> None:
 
 def interrupted(stop: BaseException, cell: Cell) -> int:
     """Print the command that resumes; the exit code."""
-    log.warning("interrupted; the epoch under way is lost; resume with: %s", cell.command)
+    # a sweep says it for its cells
+    level = logging.DEBUG if multiprocessing.parent_process() else logging.WARNING
+    log.log(level, "interrupted; the epoch under way is lost; resume with: %s", cell.command)
     return TERMINATED if getattr(stop, "code", None) == TERMINATED else INTERRUPTED
 
 
@@ -100,8 +102,8 @@ def refuse(error: Exception, cell: Cell | None = None) -> int:
         keep_failure(cell, text)
         if not expected:
             text += f" (traceback in {cell.folder / 'train.log'})"
-    if cell is not None and (cell.folder / LAST).is_file():
-        text += f"; resume with: {cell.command}"
+        if (cell.folder / LAST).is_file():
+            text += f"; resume with: {cell.command}"
     log.error(text)
     log.debug("traceback", exc_info=error)
     return 1
@@ -124,6 +126,8 @@ def reason(error: Exception) -> str:
     if first.startswith("DataLoader worker"):  # killed, or a file shrank under it
         remedy = "often out of memory: lower workers, or run the same command again"
         return f"a process that loads data ended ({first}); {remedy}"
+    if "AF_UNIX path too long" in first:
+        return f"TMPDIR={os.environ.get('TMPDIR')} is too long for a socket; set a shorter one"
     if kind in ("MemoryError", "OutOfMemoryError") or "DefaultCPUAllocator" in text:
         remedy = "lower batch_size, data.size or model.net.width"
         return f"out of memory ({first or kind}); {remedy}"

@@ -4,14 +4,17 @@ Imports neither torch nor Lightning, so that the process that owns a sweep start
 """
 
 import json
-import math
+import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from brainseg.identity import differences, identity
 
@@ -44,16 +47,28 @@ class Cell:
     @property
     def finished(self) -> bool:
         """True where training, scoring and writing are complete, and not to be forced aside."""
-        there = (self.folder / METRICS).is_file()
-        return there and not (self.config["force"] and self.changed())
+        return not self._forced_aside and read_metrics(self.folder) is not None
+
+    @property
+    def _forced_aside(self) -> bool:
+        """True where `force=true` will move what is in the folder."""
+        return bool(self.config["force"]) and bool(self.changed())
 
     def saved_config(self) -> dict[str, Any] | None:
-        """The configuration that the folder was made with, or None where there is none."""
+        """The configuration that the folder was made with, or None where there is none.
+
+        Raises:
+            ValueError: the file is broken.
+        """
         path = self.folder / _CONFIG
         if not path.is_file():
             return None
-        config = OmegaConf.to_container(OmegaConf.load(path))
-        assert isinstance(config, dict)
+        try:
+            config = OmegaConf.to_container(OmegaConf.load(path))
+        except (YAMLError, OmegaConfBaseException, UnicodeDecodeError, OSError):
+            config = None
+        if not isinstance(config, dict) or "epochs" not in config:
+            raise ValueError(f"{path} is broken; move {self.folder} away, or choose another name")
         return {str(key): value for key, value in config.items()}
 
     def write_config(self) -> None:
@@ -123,6 +138,8 @@ class Cell:
     def epochs_done(self) -> int:
         """Rows of `history.csv`; the last may have to be trained again."""
         path = self.folder / HISTORY
+        if self._forced_aside:
+            return 0
         return max(0, len(path.read_text().splitlines()) - 1) if path.is_file() else 0
 
     def failure(self) -> str | None:
@@ -135,58 +152,35 @@ class Cell:
         write_whole(self.folder / FAILED, json.dumps({"reason": reason}))
 
 
+def read_metrics(folder: Path) -> dict[str, Any] | None:
+    """What `metrics.json` of a run folder says; None where there is none, or a broken one."""
+    try:
+        metrics = json.loads((folder / METRICS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return metrics if isinstance(metrics, dict) and "scores" in metrics else None
+
+
 def cells_in(folder: Path) -> list[Cell]:
     """The finished cells that lie in a sweep's folder, whichever command made them."""
     found = []
     for path in sorted(folder.glob(f"*/{METRICS}")):
         cell = Cell({}, {}, path.parent, "")
-        if (saved := cell.saved_config()) and path.parent.suffix != _ASIDE:
-            found.append(replace(cell, config=saved))
+        with suppress(ValueError):  # a broken one is no help, and its own run says so
+            if (saved := cell.saved_config()) and path.parent.suffix != _ASIDE:
+                found.append(replace(cell, config=saved))
     return found
-
-
-def check(config: Mapping[str, Any]) -> None:
-    """Refuse values that no training can run with, before anything is made.
-
-    Raises:
-        ValueError: names the value, the rule and the remedy.
-    """
-    for key in ("epochs", "batch_size"):
-        _require(config, key, _is_whole(config[key]) and config[key] >= 1, "a whole number >= 1")
-    seed = config["seed"]
-    _require(config, "seed", _is_whole(seed) and 0 <= seed < 2**32, "a whole number >= 0")
-    workers = config["workers"]
-    good = workers == "auto" or (_is_whole(workers) and workers >= 0)
-    _require(config, "workers", good, "auto or a whole number >= 0")
-    limit = config["limit"]
-    good = limit is None or _is_positive(limit)
-    _require(config, "limit", good, "null or a number of hours > 0")
-    rate = config["optimizer"]["lr"]
-    if not _is_positive(rate):
-        raise ValueError(f"optimizer.lr={rate} must be a number > 0; set optimizer.lr=1e-3")
-    if str(config["name"] or "x").startswith(("/", ".")) or "=" in str(config["name"]):
-        raise ValueError(f"name={config['name']} must be a plain folder name; try name=paper")
 
 
 def write_whole(path: Path, text: str) -> None:
     """Write a text file so that it is either there and whole, or not there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.part")
-    partial.write_text(text, encoding="utf-8")
+    with partial.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())  # else a power cut may leave the new name without the text
     partial.replace(path)
-
-
-def _require(config: Mapping[str, Any], key: str, good: bool, rule: str) -> None:
-    if not good:
-        raise ValueError(f"{key}={config[key]} must be {rule}; set {key}=... to one")
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_positive(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
 
 
 def _but_epochs(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """Checkpoint files: written whole, read as tensors and plain containers only."""
 
+import os
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -49,7 +51,10 @@ def save_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.part")
     try:
-        torch.save(checkpoint, partial)
+        with partial.open("wb") as file:
+            torch.save(checkpoint, file)
+            file.flush()
+            os.fsync(file.fileno())  # else a power cut may leave the new name without the content
         partial.replace(path)
     except (OSError, RuntimeError) as error:  # torch's writer turns a full disk into the latter
         partial.unlink(missing_ok=True)
@@ -64,12 +69,17 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it holds no brainseg configuration.
+        ValueError: it is broken, or holds no brainseg configuration.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist; give the folder of a finished run")
-    checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    if "config" not in checkpoint:
+    try:
+        checkpoint: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except (EOFError, RuntimeError, UnpicklingError, KeyError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"{path} is broken, or no checkpoint; move its run folder away to train anew"
+        ) from error
+    if not isinstance(checkpoint, dict) or "config" not in checkpoint:
         raise ValueError(f"{path} holds no configuration; give a checkpoint made by brainseg")
     return checkpoint
 

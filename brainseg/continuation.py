@@ -1,16 +1,14 @@
 """A longer cell that begins where its shorter sibling ended, as if it had trained from scratch."""
 
-import json
 import logging
 import shutil
 from pathlib import Path
-from typing import Any
 
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from brainseg.cell import BEST, HISTORY, LAST, METRICS, Cell
+from brainseg.cell import BEST, HISTORY, LAST, Cell, read_metrics
 from brainseg.checkpoint import load_checkpoint, save_checkpoint
 from brainseg.provenance import git_revision, versions
 
@@ -32,25 +30,28 @@ def take_over(cell: Cell, shorter: Cell, title: str) -> None:
         title: what lines in the log begin with.
     """
     if reason := _foreign(cell, shorter):
-        log.info("%s  trains from scratch: %s was made %s", title, shorter.folder.name, reason)
+        log.info("%s  trains from scratch: %s %s", title, shorter.folder.name, reason)
         return
     shutil.copyfile(shorter.folder / HISTORY, cell.folder / HISTORY)
     _copy_events(shorter.folder / "tensorboard", cell.folder / "tensorboard")
     for name in (BEST, LAST):
-        checkpoint = load_checkpoint(shorter.folder / name)
-        save_checkpoint(checkpoint | {"config": cell.config}, cell.folder / name)
+        checkpoint = load_checkpoint(shorter.folder / name) | {"config": cell.config}
+        save_checkpoint(checkpoint, cell.folder / name)
     log.info("%s  continues %s", title, shorter.folder.name)
 
 
 def _foreign(cell: Cell, shorter: Cell) -> str | None:
     """Why the sibling's weights may not be those that this code would have trained, or None."""
-    if not (shorter.folder / LAST).is_file():
-        return "without keeping its last checkpoint"
-    metrics: dict[str, Any] = json.loads((shorter.folder / METRICS).read_text())
-    if (metrics["versions"], metrics["git"]) != (versions(), git_revision()):
-        return "by another version"
-    if (shorter.folder / SPLIT).read_text() != (cell.folder / SPLIT).read_text():
-        return "on other scans"
+    metrics = read_metrics(shorter.folder) or {}
+    if (metrics.get("versions"), metrics.get("git")) != (versions(), git_revision()):
+        return "was made by another version"
+    try:
+        if (shorter.folder / SPLIT).read_text() != (cell.folder / SPLIT).read_text():
+            return "was made on other scans"
+        for name in (BEST, LAST):
+            load_checkpoint(shorter.folder / name)
+    except (ValueError, OSError) as error:
+        return f"cannot be continued: {error}"
     return None
 
 

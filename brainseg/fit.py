@@ -11,10 +11,12 @@ import torch
 from lightning.pytorch.callbacks import EarlyStopping
 
 from brainseg.callbacks import History
-from brainseg.cell import FAILED, HISTORY, LAST, METRICS, Cell, write_whole
+from brainseg.cell import FAILED, HISTORY, LAST, Cell, read_metrics, write_whole
 from brainseg.checkpoint import load_checkpoint, load_weights
 from brainseg.continuation import SPLIT, take_over
 from brainseg.data.datamodule import PARTS, SegmentationDataModule
+from brainseg.heap import keep_freed_memory
+from brainseg.identity import differences, identity
 from brainseg.lock import only_one
 from brainseg.module import SegmentationModule
 from brainseg.provenance import about_data, git_revision, hardware, peak_memory, versions
@@ -58,13 +60,15 @@ def fit(
             cell.claim()
             (cell.folder / FAILED).unlink(missing_ok=True)
             _fit(cell, title, epochs_after, bar, shorter)
-    metrics = json.loads((cell.folder / METRICS).read_text())
+    metrics = read_metrics(cell.folder)
+    assert metrics is not None
     return float(metrics["scores"]["best"]["val"]["dice"])
 
 
 def _fit(cell: Cell, title: str, epochs_after: int, bar: bool, shorter: Cell | None) -> None:
     started = time.perf_counter()
     torch.set_float32_matmul_precision("high")
+    keep_freed_memory()
     data, module = build(cell.config)
     _refuse_other_data(cell, data)
     last = cell.folder / LAST
@@ -147,7 +151,13 @@ def _complete(cell: Cell, history: History) -> bool:
     path = cell.folder / LAST
     if not path.is_file():
         return False
-    callbacks = load_checkpoint(path)["callbacks"]
+    checkpoint = load_checkpoint(path)
+    if changed := differences(identity(checkpoint["config"]), identity(cell.config)):
+        raise ValueError(
+            f"{path} was trained with another configuration ({'; '.join(changed)}); "
+            f"move {cell.folder} away, or choose another name=..."
+        )
+    callbacks = checkpoint["callbacks"]
     history.load_state_dict(callbacks[history.state_key])
     stopped = any(
         state["wait_count"] >= state["patience"]

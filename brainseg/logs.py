@@ -2,6 +2,7 @@
 
 import logging
 import logging.config
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ class ConsoleHandler(logging.Handler):
         """Print one record."""
         if record.name.startswith("brainseg") or record.levelno >= logging.ERROR:
             plain = record.__dict__ | {"exc_info": None, "exc_text": None}
-            tqdm.write(self.format(logging.makeLogRecord(plain)))
+            # a console that is gone (`| head`), or has no such letters; the file has it all
+            with suppress(OSError, ValueError, AttributeError):
+                tqdm.write(self.format(logging.makeLogRecord(plain)))
 
 
 def configure(job_logging: dict[str, Any], folder: Path) -> None:

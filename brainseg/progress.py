@@ -43,12 +43,8 @@ class Progress:
 
 
 def progress(manifest: Manifest) -> list[Progress]:
-    """Every cell of a sweep, in its order.
-
-    Raises:
-        ValueError: a file of a cell is broken; names it.
-    """
-    return [_of(manifest.folder / name, cell) for name, cell in manifest.cells.items()]
+    """Every cell of a sweep, in its order; one whose files are broken counts as failed."""
+    return [_or_broken(manifest.folder / name, cell) for name, cell in manifest.cells.items()]
 
 
 def seconds_left(cells: Sequence[Progress]) -> float | None:
@@ -88,6 +84,13 @@ def clock(seconds: float) -> str:
     minutes, second = divmod(round(seconds), 60)
     hour, minute = divmod(minutes, 60)
     return f"{hour}:{minute:02}:{second:02}"
+
+
+def _or_broken(folder: Path, cell: Listed) -> Progress:
+    try:
+        return _of(folder, cell)
+    except ValueError as error:
+        return Progress(folder.name, cell, "failed", reason=str(error))
 
 
 def _of(folder: Path, cell: Listed) -> Progress:

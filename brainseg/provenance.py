@@ -51,13 +51,15 @@ def peak_memory() -> dict[str, float]:
 
 
 def git_revision() -> str | None:
-    """Revision of this code's checkout, `-dirty` if changed; None outside a checkout."""
-    here = Path(__file__).parent
-    done = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-        cwd=here,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    """Revision of this code's checkout, `-dirty` if changed; None outside one, or without git."""
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError:
+        return None
     return done.stdout.strip() or None

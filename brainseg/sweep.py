@@ -6,27 +6,16 @@ killed, or runs out of memory, takes only itself along.
 """
 
 import logging
-import multiprocessing
-import signal
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from brainseg import manifest
-from brainseg.attempt import (
-    Task,
-    attempt,
-    attempt_in_child,
-    interrupted,
-    keep_failure,
-    refuse,
-    terminable,
-)
-from brainseg.cell import Cell, cells_in, check
+from brainseg import child, manifest
+from brainseg.attempt import Task, attempt, interrupted, refuse, terminable
+from brainseg.cell import Cell, cells_in
+from brainseg.check import check
 from brainseg.config import instantiate
 from brainseg.identity import differences, identity
 from brainseg.lock import only_one
@@ -39,13 +28,17 @@ log = logging.getLogger(__name__)
 def run_single(cell: Cell) -> int:
     """Train one cell in this process; returns the exit code."""
     try:
-        check(cell.config)
-        cell = _resolve(cell)
-        if cell.config["plan"]:
-            return _plan([cell], _processes())
+        with terminable():
+            check(cell.config)
+            cell = _resolve(cell)
+            if cell.config["plan"]:
+                cell.refuse_other()
+                return _plan([cell], child.processes())
+            return attempt(Task(cell, title=cell.folder.name))
+    except (KeyboardInterrupt, SystemExit) as stop:
+        return interrupted(stop, cell)
     except (ValueError, OSError) as error:
         return refuse(error)
-    return attempt(Task(cell, title=cell.folder.name))
 
 
 def run_sweep(cells: Sequence[Cell], job_logging: dict[str, Any]) -> int:
@@ -60,19 +53,18 @@ def run_sweep(cells: Sequence[Cell], job_logging: dict[str, Any]) -> int:
     Returns:
         The exit code: 0 if every cell is finished, 1 if one failed, 130 or 143 if interrupted.
     """
-    processes = _processes()
-    cells = sorted(cells, key=lambda cell: int(cell.config["epochs"]))
     try:
         with terminable():
-            cells = _checked(cells, processes)
+            context = child.processes()
+            cells = _checked(cells, context)
             if cells[0].config["plan"]:
-                return _plan(cells, processes)
+                return _plan(cells, context)
             folder = cells[0].folder.parent
             folder.mkdir(parents=True, exist_ok=True)
             with only_one(folder / ".lock", f"{folder} is being trained"):
                 manifest.write(cells, cells_in(folder))
                 _prepare_data(cells)
-                _train(cells, processes, job_logging)
+                _train(cells, context, job_logging)
                 return _conclude(cells)
     except (KeyboardInterrupt, SystemExit) as stop:
         return interrupted(stop, cells[0])
@@ -80,24 +72,20 @@ def run_sweep(cells: Sequence[Cell], job_logging: dict[str, Any]) -> int:
         return refuse(error)
 
 
-def _processes() -> Any:
-    """Where cells' processes come from: a forkserver that has the heavy imports done."""
-    if sys.platform == "win32":
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["brainseg.fit"])
-    return context
+def _checked(cells: Sequence[Cell], context: Any) -> list[Cell]:
+    """The cells, each once, with its hardware resolved, and those with fewer epochs first.
 
-
-def _checked(cells: Sequence[Cell], processes: Any) -> list[Cell]:
-    """The cells, each once and with its hardware resolved; none is in another's folder."""
+    Raises:
+        ValueError: a value is bad, or a folder is another cell's.
+    """
     once: dict[Path, Cell] = {}
     for cell in cells:
         check(cell.config)
+    for cell in sorted(cells, key=lambda cell: int(cell.config["epochs"])):
         other = once.setdefault(cell.folder, cell)
         if changed := differences(identity(other.config), identity(cell.config)):
             raise ValueError(f"two cells would share {cell.folder}: {'; '.join(changed)}")
-    with ProcessPoolExecutor(1, mp_context=processes) as pool:
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
         resolved = list(pool.map(_resolve, once.values()))
     for cell in resolved:
         cell.refuse_other()
@@ -120,15 +108,15 @@ def _prepare_data(cells: Sequence[Cell]) -> None:
             prepared.append(cell.config["data"])
 
 
-def _plan(cells: Sequence[Cell], processes: Any) -> int:
+def _plan(cells: Sequence[Cell], context: Any) -> int:
     """Print what would be trained; the exit code, 1 where a cell could not be measured."""
     _prepare_data(cells)
-    shown, measured = plan(cells, processes, cells_in(cells[0].folder.parent))
+    shown, measured = plan(cells, context, cells_in(cells[0].folder.parent))
     log.info(text(shown))
     return 0 if measured else 1
 
 
-def _train(cells: Sequence[Cell], processes: Any, job_logging: dict[str, Any]) -> None:
+def _train(cells: Sequence[Cell], context: Any, job_logging: dict[str, Any]) -> None:
     """Try every cell that is not finished."""
     folder = cells[0].folder.parent
     known = [*cells_in(folder), *cells]
@@ -141,45 +129,7 @@ def _train(cells: Sequence[Cell], processes: Any, job_logging: dict[str, Any]) -
             continue
         after = sum(later.epochs_left(cells) for later in cells[number:])
         shorter = cell.shorter([other for other in known if other.finished])
-        _train_in_child(processes, Task(cell, title, after, shorter), job_logging)
-
-
-def _train_in_child(processes: Any, task: Task, job_logging: dict[str, Any]) -> None:
-    """Train a cell in a process of its own; whatever happens to it ends here."""
-    cell, limit = task.cell, task.cell.config["limit"]
-    name = cell.folder.name
-    child = processes.Process(target=attempt_in_child, args=(task, job_logging), name=name)
-    child.start()
-    late = False
-    try:
-        child.join(None if limit is None else limit * 3600)
-        late = child.is_alive()
-    finally:
-        code = _stop(child, patience=0 if late else 5)
-    if late:
-        keep_failure(cell, f"took longer than limit={limit} hours; the next call resumes it")
-    elif code < 0:
-        cause = "; often out of memory" if code == -signal.SIGKILL else ""
-        keep_failure(cell, f"killed by {signal.Signals(-code).name}{cause}")
-    elif not cell.finished and cell.failure() is None:
-        keep_failure(cell, f"stopped with exit code {code}")
-    if not cell.finished:
-        log.error("%s  failed: %s", task.title, cell.failure())
-
-
-def _stop(child: BaseProcess, patience: float) -> int:
-    """End a child that still runs, gently first; its exit code, below 0 for a signal."""
-    child.join(patience)  # Ctrl-C reaches it from the terminal too
-    if child.is_alive():
-        child.terminate()
-        child.join(10)
-    if child.is_alive():
-        child.kill()
-        child.join()
-    code = child.exitcode
-    assert code is not None
-    child.close()
-    return code
+        child.train_in_child(context, Task(cell, title, after, shorter), job_logging)
 
 
 def _conclude(cells: Sequence[Cell]) -> int:

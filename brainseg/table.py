@@ -1,15 +1,16 @@
 """The table that ends a sweep, from what is on disk."""
 
 import io
-import json
 import shutil
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from rich.console import Console, RenderableType
+from rich.markup import escape
 from rich.table import Table
 
-from brainseg.cell import METRICS, Cell
+from brainseg.cell import Cell, read_metrics
 from brainseg.identity import identity
 
 _ALWAYS_SHOWN = ("norm", "loss", "epochs", "seed")
@@ -25,17 +26,19 @@ def results(cells: Sequence[Cell]) -> Table:
         "was best on val. Choose on val; test only says how good the choice is.",
     )
     for cell in sorted(cells, key=_rank):
-        table.add_row(*settings(cell, varied), *_outcome(cell))
+        table.add_row(*map(escape, (*settings(cell, varied), *_outcome(cell))))
     return table
 
 
 def text(shown: RenderableType) -> str:
     """What rich shows, as text: as wide as the terminal, elsewhere 140 characters and plain."""
-    terminal = sys.stdout.isatty()
+    terminal = sys.stdout is not None and sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if terminal else 140
-    out = io.StringIO()
+    letters = getattr(sys.stdout, "encoding", None) or "utf-8"  # rich draws with those there are
+    out = io.TextIOWrapper(io.BytesIO(), letters, errors="replace", newline="\n")
     Console(file=out, width=width, force_terminal=terminal).print(shown)
-    return out.getvalue().rstrip()
+    out.seek(0)
+    return out.read().rstrip()
 
 
 def settings(cell: Cell, varied: Sequence[str]) -> list[str]:
@@ -80,5 +83,7 @@ def _outcome(cell: Cell) -> list[str]:
     ]
 
 
-def _metrics(cell: Cell) -> dict:  # type: ignore[type-arg]
-    return json.loads((cell.folder / METRICS).read_text())  # type: ignore[no-any-return]
+def _metrics(cell: Cell) -> dict[str, Any]:
+    metrics = read_metrics(cell.folder)
+    assert metrics is not None
+    return metrics

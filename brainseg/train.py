@@ -6,7 +6,7 @@ Hydra composes; the cells it composes are collected and handed to `brainseg.swee
 import os
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -19,8 +19,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from brainseg.attempt import refuse
+from brainseg.attempt import INTERRUPTED, refuse
 from brainseg.cell import Cell
+from brainseg.check import check_name
 from brainseg.config import CONF, register_resolvers
 from brainseg.identity import folder_name
 from brainseg.sweep import run_single, run_sweep
@@ -38,18 +39,29 @@ def main() -> None:
         settings[:] = [_plain(HydraConfig.get())]
 
     try:
+        _check_name(sys.argv[1:])
         with _errors_as_raised():
             collect()
     except (HydraException, OmegaConfBaseException) as error:
         cause = error.__cause__
         sys.exit(f"{error}\n{cause}" if isinstance(cause, OmegaConfBaseException) else str(error))
-    except OSError as error:  # the folder that Hydra makes
+    except (OSError, ValueError) as error:  # such as a folder that Hydra cannot make
         sys.exit(refuse(error))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)  # nothing has begun
     if not cells:  # --help, --cfg and the like
         return
     if settings[0]["mode"] == RunMode.MULTIRUN:
         sys.exit(run_sweep(cells, settings[0]["job_logging"]))
     sys.exit(run_single(cells[0]))
+
+
+def _check_name(words: Sequence[str]) -> None:
+    """Refuse a bad name before Hydra makes its folder."""
+    for word in words:
+        key, _, value = word.partition("=")
+        if key == "name":
+            check_name(None if value == "null" else value.strip("'\""))
 
 
 @contextmanager

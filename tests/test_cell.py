@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from brainseg.cell import Cell, check, write_whole
+from brainseg.cell import Cell, write_whole
+from brainseg.check import check
 from brainseg.identity import differences, folder_name, identity
 from tests.conftest import tiny_cell, tiny_config
 

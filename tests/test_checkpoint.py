@@ -1,5 +1,5 @@
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 import torch
@@ -13,8 +13,8 @@ def test_a_checkpoint_that_cannot_be_written_keeps_the_one_before(
     path = tmp_path / "last.ckpt"
     WholeFileIO().save_checkpoint({"epoch": 1}, path)
 
-    def full(checkpoint: Any, partial: Path) -> None:
-        partial.write_bytes(b"half")
+    def full(checkpoint: Any, file: BinaryIO) -> None:
+        file.write(b"half")
         raise RuntimeError("[enforce fail at inline_container.cc] unexpected pos")
 
     monkeypatch.setattr(torch, "save", full)

@@ -84,7 +84,7 @@ def test_another_schedule_or_setting_is_never_continued(options: list[str], tmp_
     assert tiny_cell(tmp_path / "long", "epochs=4", *options).shorter([short]) is None
 
 
-@pytest.mark.parametrize("change", ["versions", "split", "last"])
+@pytest.mark.parametrize("change", ["versions", "split", "last", "best"])
 def test_a_sibling_of_other_code_or_scans_is_left_alone_with_a_word(
     change: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,12 +96,14 @@ def test_a_sibling_of_other_code_or_scans_is_left_alone_with_a_word(
         path.write_text(json.dumps(metrics | {"versions": {"torch": "1.0"}}))
     elif change == "split":
         (short.folder / "split.json").write_text("{}")
-    else:
+    elif change == "last":
         (short.folder / "checkpoints/last.ckpt").unlink()
+    else:
+        (short.folder / "checkpoints/best.ckpt").write_bytes(b"half")
     trained = epochs_trained(monkeypatch)
     fit(tiny_cell(tmp_path / "long", "epochs=2"), title="long", shorter=short)
     assert trained == [1, 2]
-    assert "trains from scratch: short was made" in caplog.text
+    assert "trains from scratch: short " in caplog.text
 
 
 def test_tensorboard_shows_a_continued_cell_as_one_run_of_its_own_epochs(tmp_path: Path) -> None:

@@ -146,10 +146,6 @@ def test_bad_input_ends_in_one_line_and_status_2(
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / MANIFEST).write_text("{")
-    cell = tiny_cell(tmp_path / "sweep" / "cell")
-    write([cell])
-    cell.folder.mkdir()
-    (cell.folder / METRICS).write_text("{")
     done = run(tmp_path, *words)
     assert done.returncode == 2
     assert done.stdout == ""

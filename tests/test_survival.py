@@ -235,3 +235,32 @@ def test_a_cache_truncated_while_in_use_ends_in_one_line_and_then_resumes(
     fit(odd, title="odd")
     assert_same_outcome(whole, odd)
     assert signal.getsignal(signal.SIGBUS) == signal.SIG_DFL
+
+
+def test_a_broken_metrics_file_is_written_anew_from_the_checkpoints(tmp_path: Path) -> None:
+    whole, odd = (tiny_cell(tmp_path / name) for name in ("whole", "odd"))
+    for cell in (whole, odd):
+        fit(cell, title=cell.folder.name)
+    (odd.folder / "metrics.json").write_text("")
+    assert not odd.finished
+    fit(odd, title="odd")
+    assert_same_outcome(whole, odd)
+
+
+@pytest.mark.parametrize("name", [LAST, ".hydra/config.yaml"])
+@pytest.mark.parametrize("content", [b"", b"half\x00\xff: ["], ids=["empty", "garbage"])
+def test_a_broken_file_is_named_with_what_to_do(name: str, content: bytes, tmp_path: Path) -> None:
+    cell = tiny_cell(tmp_path / "run", "epochs=3")
+    interrupt(cell, 1)
+    (cell.folder / name).write_bytes(content)
+    with pytest.raises(ValueError, match=rf"run/{name} is broken.*move .* away") as error:
+        fit(cell, title="again")
+    assert "\n" not in str(error.value)
+
+
+def test_a_checkpoint_of_another_configuration_is_never_resumed(tmp_path: Path) -> None:
+    interrupt(tiny_cell(tmp_path / "run", "epochs=3"), 1)
+    shutil.rmtree(tmp_path / "run/.hydra")
+    other = tiny_cell(tmp_path / "run", "epochs=3", "optimizer.lr=0.01")
+    with pytest.raises(ValueError, match=r"another configuration \(optimizer.lr: 0.0003 -> 0.01"):
+        fit(other, title="other")

@@ -15,7 +15,7 @@ import pytest
 
 from brainseg.cell import LAST, Cell
 from brainseg.sweep import run_sweep
-from brainseg.table import results, varied_keys
+from brainseg.table import results, text, varied_keys
 from tests.conftest import tiny_cell
 
 LOGGING: dict[str, Any] = {
@@ -202,3 +202,9 @@ for name in ("is_available", "device_count", "current_device", "_lazy_init"):
 import brainseg.fit
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_brackets_in_a_reason_are_no_markup(tmp_path: Path) -> None:
+    cell = tiny_cell(tmp_path / "cell")
+    cell.write_failure("/scans/a[/b]/c.tif is broken")
+    assert "/scans/a[/b]/c.tif is broken" in text(results([cell])).replace("\n", "")

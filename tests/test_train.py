@@ -108,6 +108,12 @@ def test_a_single_run_writes_its_folder_and_prints_its_scores(tmp_path: Path) ->
         (["norm=bacth"], "Could not find 'norm/bacth'"),
         (["-m", "norm=batch,bacth"], "Could not find 'norm/bacth'"),
         (["-m", "epochs=1,0"], "epochs=0 must be"),
+        (["-m", "epochs=1,abc"], "epochs=abc must be"),
+        (["limit=-1"], "limit=-1 must be null or a number of hours > 0"),
+        (["name="], "name= must be a plain folder name"),
+        (["name=../x"], "name=../x must be a plain folder name"),
+        (["name=a/../../x"], "name=a/../../x must be a plain folder name"),
+        (["-m", "name=a,b"], "name=a,b must be a plain folder name"),
     ],
 )
 def test_bad_input_ends_in_one_line_and_a_non_zero_status(
@@ -160,8 +166,9 @@ def test_help_names_groups_options_and_keys(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("sign", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize("multirun", [False, True])
+@pytest.mark.parametrize("times", [1, 2])
 def test_an_interrupt_prints_the_command_that_resumes(
-    sign: signal.Signals, status: int, multirun: bool, tmp_path: Path
+    sign: signal.Signals, status: int, multirun: bool, times: int, tmp_path: Path
 ) -> None:
     words = (["-m", "seed=0,1"] if multirun else []) + ["epochs=500", "name=long"]
     with subprocess.Popen(
@@ -175,8 +182,13 @@ def test_an_interrupt_prints_the_command_that_resumes(
         while not list(tmp_path.rglob("last.ckpt")):
             assert process.poll() is None
             time.sleep(0.1)
-        process.send_signal(sign)
+        for _ in range(times):  # the impatient press Ctrl-C twice
+            process.send_signal(sign)
+            time.sleep(0.2)
         out, _ = process.communicate(timeout=60)
+    if times == 2 and not multirun:  # the second finds it on its way out
+        assert process.returncode != 0
+        return
     assert process.returncode == status
     resume = [line for line in out.splitlines() if "resume with: python -m brainseg.train" in line]
     assert "name=long" in resume[-1]
@@ -302,3 +314,30 @@ def test_status_follows_a_sweep_from_another_terminal(tmp_path: Path) -> None:
     assert "0 of 2 cells done, 1 running, 1 to go; about 0:" in shown
     assert " of 200" in shown
     assert "resume with: python -m brainseg.train" in status()
+
+
+@pytest.mark.slow
+def test_a_sweep_needs_neither_git_nor_utf8_nor_a_console(tmp_path: Path) -> None:
+    plain = {"PATH": str(tmp_path), "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    words = ["-m", "seed=0", "epochs=1", "name=bare", "limit=1000"]
+    process = subprocess.Popen(
+        command(*words),
+        cwd=tmp_path,
+        env=os.environ | plain,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="ascii",
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()  # as `| head -1` does
+    assert process.stderr is not None
+    assert "Traceback" not in process.stderr.read()
+    process.wait(timeout=120)
+    (path,) = tmp_path.rglob("metrics.json")
+    assert json.loads(path.read_text())["git"] is None
+    again = run(tmp_path, *words, **plain)
+    assert again.returncode == 0
+    assert "finished" in again.stdout
+    assert again.stdout.isascii()
