@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo grid board preview test test-slow lint format clean
+.PHONY: help setup demo grid board preview test test-slow bench lint format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,6 +38,13 @@ test: $(READY) ## the tests, under 3 minutes on 2 cores
 
 test-slow: $(READY) ## the tests marked slow
 	$(BIN)/python -m pytest -m slow
+
+bench: $(VENV)/.bench ## this machine's speed beside the plain loop and the peers (12 minutes)
+	$(BIN)/python -m brainseg.bench
+
+$(VENV)/.bench: $(READY)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	@touch $@
 
 lint: $(READY) ## ruff and mypy
 	$(BIN)/ruff check .

@@ -9,7 +9,9 @@ precision or recall among them).
 
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics import Metric
 
@@ -34,6 +36,21 @@ def count(preds: Tensor, mask: Tensor) -> Tensor:
     target = mask.bool()
     parts = (preds & target, preds, target, torch.ones_like(target))
     return torch.stack([part.sum((2, 3)) for part in parts], dim=-1)
+
+
+def count_packed(preds: NDArray[np.uint8], masks: NDArray[np.uint8], pixels: int) -> Tensor:
+    """Count the pixels of each slice, one region: int64 [B, 1, 4] = (tp, pred, target, pixels).
+
+    Args:
+        preds: one bit a pixel, `numpy.packbits`, [B, ceil(pixels / 8)].
+        masks: likewise.
+        pixels: of a slice.
+    """
+    parts = [
+        np.bitwise_count(bits).sum(1, dtype=np.int64) for bits in (preds & masks, preds, masks)
+    ]
+    counts = np.stack([*parts, np.full(len(preds), pixels, np.int64)], axis=-1)
+    return torch.from_numpy(counts).unsqueeze(1)
 
 
 def dice(counts: Tensor) -> Tensor:
@@ -70,6 +87,18 @@ def accuracy(counts: Tensor) -> Tensor:
 
 
 SCORES = {"dice": dice, "iou": iou, "precision": precision, "recall": recall, "accuracy": accuracy}
+
+
+def patient_means(counts: Tensor) -> dict[str, Tensor]:
+    """Each of `SCORES`: mean over regions of the mean over the patients seen; NaN if none was.
+
+    Args:
+        counts: int64 [patients, K, 4]; all 0 for a patient not seen.
+    """
+    seen = counts[..., 3] > 0  # [patients, K]
+    return {
+        name: ((score(counts) * seen).sum(0) / seen.sum(0)).mean() for name, score in SCORES.items()
+    }
 
 
 class PatientScores(Metric):
@@ -116,15 +145,8 @@ class PatientScores(Metric):
         self.counts.index_add_(0, patient, count(preds, mask))
 
     def compute(self) -> dict[str, Tensor]:
-        """Return each of `SCORES`: mean over regions of the mean over the patients seen so far.
-
-        NaN if none was seen.
-        """
-        seen = self.counts[..., 3] > 0  # [patients, K]
-        return {
-            name: ((score(self.counts) * seen).sum(0) / seen.sum(0)).mean()
-            for name, score in SCORES.items()
-        }
+        """Return `patient_means` of what was seen so far."""
+        return patient_means(self.counts)
 
 
 def _ratio(part: Tensor, whole: Tensor, counts: Tensor) -> Tensor:

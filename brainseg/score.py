@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from brainseg.data.datamodule import Part, SegmentationDataModule
 from brainseg.losses import bce_loss
-from brainseg.metrics import SCORES, PatientScores
+from brainseg.metrics import SCORES, count_packed, patient_means
 from brainseg.module import SegmentationModule
 
 
@@ -49,7 +49,8 @@ def score(
         forward: the precision to run in, as of Lightning's `precision_plugin.forward_context()`.
     """
     module.eval()
-    counts = PatientScores(len(data.patients))
+    counts = torch.zeros(len(data.patients), 1, 4, dtype=torch.int64)
+    height, width = data.scans.original_shape
     masks: list[NDArray[np.uint8]] = []
     losses: list[torch.Tensor] = []  # [bce, own, slices] of each batch, on the device
     with forward:
@@ -65,14 +66,14 @@ def score(
             rows = batch["row"].numpy()
             probabilities = logits.sigmoid()[:, 0].cpu().numpy()
             preds = data.scans.to_original(probabilities, rows) > 0.5
-            targets = data.scans.original_masks(rows)
-            counts.update(_with_region(preds), _with_region(targets), batch["patient"])
             masks.append(np.packbits(preds.reshape(len(rows), -1), axis=1))
+            added = count_packed(masks[-1], data.scans.packed_masks(rows), height * width)
+            counts.index_add_(0, batch["patient"], added)
     by_batch = torch.stack(losses).double().cpu()
     means = by_batch[:, :2].T @ by_batch[:, 2] / by_batch[:, 2].sum()
-    scores = {name: float(value) for name, value in counts.compute().items()}
+    scores = {name: float(value) for name, value in patient_means(counts).items()}
     scores |= {"bce": float(means[0]), "loss": float(means[1])}
-    return Scored(scores, _by_patient(counts.counts[:, 0], data), np.concatenate(masks))
+    return Scored(scores, _by_patient(counts[:, 0], data), np.concatenate(masks))
 
 
 def _by_patient(counts: torch.Tensor, data: SegmentationDataModule) -> pd.DataFrame:
@@ -87,7 +88,3 @@ def _by_patient(counts: torch.Tensor, data: SegmentationDataModule) -> pd.DataFr
     for name, value in SCORES.items():
         table[name] = value(counts[seen]).numpy()
     return table
-
-
-def _with_region(masks: NDArray[np.bool_]) -> torch.Tensor:
-    return torch.from_numpy(masks).unsqueeze(1)

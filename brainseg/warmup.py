@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from brainseg.cost import Cost
 from brainseg.data.datamodule import PARTS, SegmentationDataModule
+from brainseg.heap import keep_freed_memory
 from brainseg.logs import adopt_lightning
 from brainseg.module import SegmentationModule
 from brainseg.provenance import peak_memory
@@ -36,6 +37,7 @@ def measure(config: dict[str, Any]) -> Cost:
     started = time.perf_counter()
     adopt_lightning()
     torch.set_float32_matmul_precision("high")
+    keep_freed_memory()
     data, module = build(config)
     pace = _Pace(warm=1 + 2 * data.workers)
     trainer = _trainer(config, pace, val_batches=1 + _BATCHES + 2 * data.workers)

@@ -124,9 +124,12 @@ def fit_mask(mask: Pixels, box: Box, size: int) -> Pixels:
 
 def undo(probs: NDArray[np.float32], box: Box, shape: tuple[int, int]) -> NDArray[np.float32]:
     """`[size, size]` put back where it came from in `[H, W]`; 0 outside the box."""
-    whole = np.zeros(shape, np.float32)
     target, source = _overlap(box, shape)
-    whole[target] = _resize(probs.astype(np.float32, copy=False), box.side)[source]
+    inside = _resize(probs.astype(np.float32, copy=False), box.side)[source]
+    if inside.shape == shape:
+        return inside
+    whole = np.zeros(shape, np.float32)
+    whole[target] = inside
     return whole
 
 

@@ -1,0 +1,64 @@
+"""`python -m brainseg.bench`: the table of ratios that `make bench` prints."""
+
+import argparse
+import json
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+from rich.console import Console
+
+from brainseg.bench.row import Row
+from brainseg.bench.scale import FULL, QUICK, Scale
+from brainseg.bench.table import about, as_json, table
+
+SECTIONS = ("start", "step", "data", "scoring", "cache", "memory", "peers")
+WIDTH = 200  # where the output is no terminal
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m brainseg.bench",
+        description="Measure this machine: ours beside the plain loop, the peers and the limits.",
+        epilog="Example: python -m brainseg.bench --only step data --json bench.json",
+    )
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=SECTIONS,
+        default=SECTIONS,
+        metavar="NAME",
+        help=f"measure only some of: {', '.join(SECTIONS)}",
+    )
+    parser.add_argument("--quick", action="store_true", help="tiny sizes: does it run at all?")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there too")
+    chosen = parser.parse_args(arguments)
+    rows = measure(chosen.only, QUICK if chosen.quick else FULL)
+    given = sys.argv[1:] if arguments is None else arguments
+    below = about(shlex.join(["python", "-m", "brainseg.bench", *given]))
+    console = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
+    console.print(table(rows))
+    for name, text in below.items():
+        console.print(f"{name}: {text}", soft_wrap=True)
+    if chosen.json:
+        chosen.json.write_text(json.dumps({"rows": [as_json(r) for r in rows], **below}, indent=1))
+
+
+def measure(sections: Sequence[str], scale: Scale) -> list[Row]:
+    """The rows of some sections; says on stderr how far it has come."""
+    progress = Console(stderr=True, highlight=False)
+    rows: list[Row] = []
+    for number, name in enumerate(sections, 1):
+        start = time.monotonic()
+        progress.print(f"{number} of {len(sections)}: {name} ...", end=" ")
+        rows += import_module(f"brainseg.bench.{name}").rows(scale)
+        progress.print(f"{time.monotonic() - start:.0f} s")
+    return rows
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""A training step fed from the real data path, against one on ready tensors."""
+
+from collections.abc import Iterator
+from itertools import islice
+
+from torch.utils.data import DataLoader
+
+from brainseg.bench.inputs import configure, device, steps
+from brainseg.bench.loops import OurLoop, warm_up
+from brainseg.bench.row import Row, at_least
+from brainseg.bench.scale import Scale
+from brainseg.bench.turns import take_turns
+from brainseg.run import build
+
+
+def rows(scale: Scale) -> Iterator[Row]:
+    """A row for each network: cache, augmentation and sampler against batches in memory."""
+    for case in scale.cases:
+        config = configure(case)
+        data, module = build(config)
+        loader = data.train_dataloader()
+        count = min(steps(case), len(loader) - warm_up())
+        batches = [
+            {key: value.to(device()) for key, value in batch.items()}
+            for batch in islice(loader, warm_up() + count)
+        ]
+        ready = DataLoader(batches, batch_size=None)  # type: ignore[var-annotated, arg-type]
+        contenders = {
+            "fed": OurLoop(config, module, loader, steps=count),
+            "ready": OurLoop(config, module, ready, steps=count),
+        }
+        values = take_turns(contenders, case.rounds)
+        what = f"step, {case}: fed from the cache, augmented, {data.workers} workers"
+        yield Row(what, "ready tensors", "slices/s", values["fed"], values["ready"], at_least(0.95))

@@ -1,0 +1,78 @@
+"""Configurations, ready batches and trainers of what is measured."""
+
+import logging
+import os
+from typing import Any
+
+import lightning as L
+import torch
+from omegaconf import OmegaConf
+
+from brainseg.bench.scale import Case
+from brainseg.config import compose
+from brainseg.module import Batch
+from brainseg.run import hardware
+
+
+def configure(case: Case) -> dict[str, Any]:
+    """The resolved configuration, on LGG where `BRAINSEG_DATA` says where, else on phantoms."""
+    words = [f"model.net.width={case.width}", f"model.net.depth={case.depth}"]
+    words += [*data_words(case.patients, case.size), f"data.size={case.size}"]
+    config = OmegaConf.to_container(compose(words), resolve=True)
+    assert isinstance(config, dict)
+    trainer = config["trainer"] | hardware(config["trainer"])
+    return {str(key): value for key, value in config.items()} | {"trainer": trainer}
+
+
+def ready_batch(case: Case) -> Batch:
+    """A ready batch of noise on the device that trains."""
+    config, generator = configure(case), torch.Generator().manual_seed(0)
+    B, C = config["batch_size"], len(config["data"]["modalities"])
+    shape = (case.size, case.size)
+    batch = {
+        "image": torch.randn(B, C, *shape, generator=generator),
+        "mask": (torch.rand(B, 1, *shape, generator=generator) > 0.98).float(),
+        "patient": torch.zeros(B, dtype=torch.int64),
+    }
+    return {key: value.to(device()) for key, value in batch.items()}
+
+
+def data_words(patients: int, size: int) -> list[str]:
+    """Overrides that choose the data: `BRAINSEG_DATA`, or phantoms drawn at `size`."""
+    if os.environ.get("BRAINSEG_DATA"):
+        return ["data=lgg"]
+    return ["data=phantom", f"data.reader.patients={patients}", f"data.reader.size={size}"]
+
+
+def steps(case: Case) -> int:
+    """Steps in a turn; a GPU, which is some fifty times faster, gets fifty times as many."""
+    return case.steps * (50 if torch.cuda.is_available() else 1)
+
+
+def device() -> torch.device:
+    """Where training runs on this machine."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def has_fast_bf16(config: dict[str, Any]) -> bool:
+    """Whether this is a CPU that trains in bf16, which the targets of a step are for."""
+    own: dict[str, str] = config["trainer"]
+    return own["accelerator"] == "cpu" and own["precision"] == "bf16-mixed"
+
+
+def trainer(config: dict[str, Any], *callbacks: L.Callback, batches: int = 0) -> L.Trainer:
+    """A trainer as of `brainseg.run.build_trainer` for a few batches, which writes nothing."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    limits = {"limit_train_batches": batches, "limit_val_batches": 0}
+    return L.Trainer(
+        **(config["trainer"] | limits),
+        devices=1,
+        max_epochs=1,
+        logger=False,
+        callbacks=list(callbacks),
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+    )

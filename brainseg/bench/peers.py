@@ -1,0 +1,92 @@
+"""The U-Nets that a user would pick instead, in the loop that goes with them, beside ours."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+from torch import nn
+
+from brainseg.bench.apart import Make, apart
+from brainseg.bench.inputs import configure, ready_batch, steps
+from brainseg.bench.loops import PlainLoop
+from brainseg.bench.row import Row
+from brainseg.bench.scale import Case, Scale
+from brainseg.bench.step import ours
+from brainseg.bench.turns import take_turns
+from brainseg.run import build_module
+
+
+def rows(scale: Scale) -> Iterator[Row]:
+    """Ours against each peer, on each size."""
+    for case in scale.cases:
+        yield from _rows(case)
+
+
+def _rows(case: Case) -> Iterator[Row]:
+    mine = f"step, {case}: ours, {_millions(build_module(configure(case)).net)}"
+    makers: dict[str, Make] = {mine: partial(ours, case)}
+    for name, build in PEERS.items():
+        try:
+            parameters = _millions(build(case))
+        except ImportError as error:
+            yield Row(mine, name, skipped=f"{error.name} is not installed")
+            continue
+        makers[f"{name}, {parameters}"] = partial(_plain, build, case)
+    if len(makers) == 1:
+        return
+    with apart(makers) as contenders:
+        values = take_turns(contenders, case.rounds)
+    for name in list(values)[1:]:
+        yield Row(mine, f"{name}, float32", "slices/s", values[mine], values[name])
+
+
+def _plain(build: Callable[[Case], nn.Module], case: Case) -> PlainLoop:
+    return PlainLoop(build(case), ready_batch(case), steps=steps(case))
+
+
+def _monai_unet(case: Case) -> nn.Module:
+    """As in MONAI's tutorials: strided convolutions, residual units, here with our widths."""
+    return _class("monai.networks.nets", "UNet")(
+        spatial_dims=2,
+        in_channels=_channels(case),
+        out_channels=1,
+        channels=tuple(case.width * 2**level for level in range(case.depth + 1)),
+        strides=(2,) * case.depth,
+        num_res_units=2,
+    )
+
+
+def _monai_basic_unet(case: Case) -> nn.Module:
+    """Five levels, two convolutions each; its default features, times our width / 32."""
+    features = tuple(case.width * factor for factor in (1, 1, 2, 4, 8, 1))
+    return _class("monai.networks.nets", "BasicUNet")(
+        spatial_dims=2, in_channels=_channels(case), out_channels=1, features=features
+    )
+
+
+def _smp_unet(case: Case) -> nn.Module:
+    """The default of its users, a ResNet-34 encoder, whatever our width."""
+    return _class("segmentation_models_pytorch", "Unet")(
+        "resnet34", encoder_weights=None, in_channels=_channels(case), classes=1
+    )
+
+
+PEERS = {
+    "MONAI UNet": _monai_unet,
+    "MONAI BasicUNet": _monai_basic_unet,
+    "segmentation-models-pytorch Unet, ResNet-34": _smp_unet,
+}
+
+
+def _channels(case: Case) -> int:
+    return len(configure(case)["data"]["modalities"])
+
+
+def _class(module: str, name: str) -> Callable[..., nn.Module]:
+    found: Any = getattr(import_module(module), name)
+    return found  # type: ignore[no-any-return]
+
+
+def _millions(net: nn.Module) -> str:
+    return f"{sum(p.numel() for p in net.parameters()) / 1e6:.2f} M parameters"

@@ -1,0 +1,71 @@
+"""How much is measured: enough to be trusted, or just enough to see that it runs."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network on images of one size, batch norm and `bce_dice` as by default.
+
+    Attributes:
+        width: channels of the first level.
+        size: height and width of the images in pixels.
+        steps: training steps in a turn on a CPU.
+        rounds: turns of each contender that count.
+        goal: how many times the plain loop's speed, on a CPU with bf16 of its own.
+        patients: of the phantom, where there are no scans.
+        depth: number of down-samplings.
+    """
+
+    width: int
+    size: int
+    steps: int
+    rounds: int
+    goal: float
+    patients: int = 24
+    depth: int = 4
+
+    def __str__(self) -> str:
+        return f"width {self.width}, {self.size} px"
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Sizes of everything that is measured.
+
+    Attributes:
+        cases: networks, the largest first.
+        rounds: turns that count of what takes a second or two.
+        starts: turns that count of commands that are started.
+        cells: of the sweep that is timed.
+        files: patients and slices of each in the folder that is cached.
+        growth: patients of the smaller and the larger data set that a worker holds.
+    """
+
+    cases: tuple[Case, ...]
+    rounds: int
+    starts: int
+    cells: int
+    files: tuple[int, int]
+    growth: tuple[int, int]
+
+
+FULL = Scale(
+    cases=(
+        Case(32, 256, steps=1, rounds=3, goal=4.0),
+        Case(16, 128, steps=8, rounds=9, goal=2.4),
+    ),
+    rounds=9,
+    starts=3,
+    cells=3,
+    files=(10, 60),
+    growth=(8, 32),
+)
+QUICK = Scale(
+    cases=(Case(8, 32, steps=2, rounds=1, goal=1.0, patients=8, depth=2),),
+    rounds=1,
+    starts=1,
+    cells=2,
+    files=(4, 4),
+    growth=(3, 12),
+)

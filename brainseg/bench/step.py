@@ -1,0 +1,90 @@
+"""A training step: the plain loop, ours, ours compiled, and its convolutions alone."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from functools import partial
+
+import torch
+
+from brainseg.bench.apart import Make, apart
+from brainseg.bench.convolutions import ConvolutionsAlone
+from brainseg.bench.inputs import configure, device, has_fast_bf16, ready_batch, steps
+from brainseg.bench.loops import OurLoop, PlainLoop, repeat
+from brainseg.bench.row import Row, at_least
+from brainseg.bench.scale import Case, Scale
+from brainseg.bench.turns import take_turns
+from brainseg.run import build_module
+
+PLAIN, PLAIN_TF32 = "plain loop, float32", "plain loop, TF32"
+EAGER, COMPILED, GRAPHS = "ours", "ours, compiled", "ours, compiled, CUDA graphs"
+ALONE = "its convolutions alone"
+UNIT = "slices/s"
+
+
+def rows(scale: Scale) -> Iterator[Row]:
+    """Each network's rows."""
+    for case in scale.cases:
+        yield from _rows(case)
+
+
+def _rows(case: Case) -> Iterator[Row]:
+    gpu, missing = torch.cuda.is_available(), _no_compiler()
+    with apart(_makers(case, compiled=not missing)) as contenders:
+        values = take_turns(contenders, case.rounds)
+    plain, alone = values[PLAIN], values[ALONE]
+    goal = at_least(case.goal) if has_fast_bf16(configure(case)) else None
+    near = at_least(1 / 1.2) if gpu else None  # within 20 % of the convolutions' time
+    for name in (EAGER, COMPILED, GRAPHS):
+        what = f"step, {case}: {name}"
+        if name in values:
+            yield Row(what, PLAIN, UNIT, values[name], plain, goal if name == EAGER else None)
+            if gpu:
+                yield Row(what, PLAIN_TF32, UNIT, values[name], values[PLAIN_TF32])
+            yield Row(what, ALONE, UNIT, values[name], alone, near)
+        elif name == COMPILED:
+            yield Row(what, PLAIN, skipped=missing)
+
+
+def _makers(case: Case, *, compiled: bool) -> dict[str, Make]:
+    gpu = torch.cuda.is_available()
+    makers: dict[str, Make] = {PLAIN: partial(_plain, case, tf32=False)}
+    if gpu:
+        makers[PLAIN_TF32] = partial(_plain, case, tf32=True)
+    makers[EAGER] = partial(ours, case)
+    if compiled:
+        makers[COMPILED] = partial(ours, case, mode="default")
+    if compiled and gpu:
+        makers[GRAPHS] = partial(ours, case, mode="reduce-overhead")
+    makers[ALONE] = partial(_alone, case)
+    return makers
+
+
+def ours(case: Case, *, mode: str = "") -> OurLoop:
+    """Our loop on a ready batch; `mode` is that of `torch.compile`, empty for an eager network."""
+    config, count = configure(case), steps(case)
+    module = build_module(config, patients=1)
+    if mode:
+        module.net.compile(mode=mode)
+    return OurLoop(config, module, repeat(ready_batch(case), count), steps=count)
+
+
+def _plain(case: Case, *, tf32: bool) -> PlainLoop:
+    module = build_module(configure(case))
+    return PlainLoop(module.net, ready_batch(case), steps=steps(case), loss=module.loss, tf32=tf32)
+
+
+def _alone(case: Case) -> ConvolutionsAlone:
+    config = configure(case)
+    net = build_module(config).net.to(device())
+    precision, image = config["trainer"]["precision"], ready_batch(case)["image"]
+    return ConvolutionsAlone(net, image, precision=precision, steps=steps(case))
+
+
+def _no_compiler() -> str:
+    """Why nothing can be compiled here; empty where it can. Triton wants C, the CPU C++."""
+    language, key, usual = (
+        ("C", "CC", "gcc") if torch.cuda.is_available() else ("C++", "CXX", "g++")
+    )
+    compiler = os.environ.get(key, usual)
+    return "" if shutil.which(compiler) else f"no {language} compiler ({compiler})"

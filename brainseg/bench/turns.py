@@ -1,0 +1,24 @@
+"""Side by side: contenders take turns, so that a slow minute of the machine hits all of them."""
+
+from collections.abc import Callable, Mapping
+
+Contender = Callable[[], float]  # does its work once and returns what was measured
+
+
+def take_turns(contenders: Mapping[str, Contender], rounds: int) -> dict[str, list[float]]:
+    """Measure A B C A B C ..., after one turn each that does not count.
+
+    Args:
+        contenders: by name.
+        rounds: turns that count.
+
+    Returns:
+        A value a round, by name.
+    """
+    for contender in contenders.values():
+        contender()
+    values: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(rounds):
+        for name, contender in contenders.items():
+            values[name].append(contender())
+    return values
