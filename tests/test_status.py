@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from brainseg import status
-from brainseg.cell import FAILED, METRICS, Cell
+from brainseg.cell import FAILED, Cell
 from brainseg.manifest import MANIFEST, write
 from tests.conftest import tiny_cell
 from tests.test_progress import held_by_another, write_history, write_metrics
@@ -137,7 +137,6 @@ def test_the_command_prints_no_colours_into_a_pipe(sweep: list[Cell]) -> None:
         (["nowhere"], "nowhere does not exist"),
         (["empty"], "holds neither sweep.json nor .hydra/"),
         (["broken"], "sweep.json is broken"),
-        (["sweep"], f"cell/{METRICS} is broken"),
     ],
 )
 def test_bad_input_ends_in_one_line_and_status_2(
