@@ -87,7 +87,9 @@ def follow_parent() -> None:
 
 
 def interrupted(stop: BaseException, cell: Cell) -> int:
-    """Print the command that resumes; the exit code."""
+    """Print the command that resumes, deaf to further signals; the exit code."""
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sign, signal.SIG_IGN)
     # a sweep says it for its cells
     level = logging.DEBUG if multiprocessing.parent_process() else logging.WARNING
     log.log(level, "interrupted; the epoch under way is lost; resume with: %s", cell.command)

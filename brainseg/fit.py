@@ -82,6 +82,7 @@ def _fit(cell: Cell, title: str, epochs_after: int, bar: bool, shorter: Cell | N
     if not _complete(cell, history):
         if last.is_file():
             log.info("%s  resumes after its last whole epoch", title)
+            data.first_epoch = len(history.rows)
         trainer.fit(module, data, ckpt_path=last if last.is_file() else None, weights_only=True)
     trained = time.perf_counter()
     scored = _score_both(cell, trainer, module, data, history)

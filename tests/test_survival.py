@@ -56,6 +56,15 @@ def test_a_resumed_run_ends_as_an_undisturbed_one(scheduler: str, tmp_path: Path
     assert_same_outcome(whole, broken)
 
 
+@pytest.mark.slow
+def test_a_run_with_workers_resumes_with_the_slices_of_its_next_epoch(tmp_path: Path) -> None:
+    whole, broken = (tiny_cell(tmp_path / name, "epochs=3", "workers=2") for name in "ab")
+    fit(whole, title="whole")
+    interrupt(broken, 1)
+    fit(broken, title="resumed")
+    assert_same_outcome(whole, broken)
+
+
 @pytest.mark.parametrize("name", ["best.ckpt", "last.ckpt"])
 def test_a_stop_between_training_and_checkpoint_costs_that_epoch_alone(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

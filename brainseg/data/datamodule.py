@@ -92,6 +92,8 @@ class SegmentationDataModule(L.LightningDataModule):
     - `split`: the rows of each part.
     - `members`: the names of each part's patients, `{"train": [...], "val": [...], "test": [...]}`.
 
+    Where training resumes, set `first_epoch`, counted from 0, before the trainer asks for a loader.
+
     Args:
         scans: The scans; prepared by `setup()`.
         augment: What `brainseg.data.transforms.augment` builds, for the training slices alone.
@@ -131,6 +133,7 @@ class SegmentationDataModule(L.LightningDataModule):
         self.batch_size = batch_size
         self.workers = workers
         self.seed = seed
+        self.first_epoch = 0
 
     def setup(self, stage: str | None = None) -> None:
         """Prepare and split the scans; the same for every stage, done once."""
@@ -159,6 +162,9 @@ class SegmentationDataModule(L.LightningDataModule):
         """Load the training slices, augmented, in the sampler's order."""
         tumour = self.scans.index["tumour"].to_numpy()[self.split.train] > 0
         sampler = self.make_sampler(tumour, seed=self.seed)
+        if callable(set_epoch := getattr(sampler, "set_epoch", None)):
+            # Lightning 2.6 does too, but on a resume only when workers have drawn the first ones
+            set_epoch(self.first_epoch)
         return self._loader("train", augment=self.augment, sampler=sampler)
 
     def val_dataloader(self) -> DataLoader[Slice]:
