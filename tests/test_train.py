@@ -320,7 +320,7 @@ def test_status_follows_a_sweep_from_another_terminal(tmp_path: Path) -> None:
 def test_a_sweep_needs_neither_git_nor_utf8_nor_a_console(tmp_path: Path) -> None:
     plain = {"PATH": str(tmp_path), "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     words = ["-m", "seed=0", "epochs=1", "name=bare", "limit=1000"]
-    process = subprocess.Popen(
+    with subprocess.Popen(
         command(*words),
         cwd=tmp_path,
         env=os.environ | plain,
@@ -328,13 +328,12 @@ def test_a_sweep_needs_neither_git_nor_utf8_nor_a_console(tmp_path: Path) -> Non
         stderr=subprocess.PIPE,
         text=True,
         encoding="ascii",
-    )
-    assert process.stdout is not None
-    process.stdout.readline()
-    process.stdout.close()  # as `| head -1` does
-    assert process.stderr is not None
-    assert "Traceback" not in process.stderr.read()
-    process.wait(timeout=120)
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()  # as `| head -1` does
+        assert process.stderr is not None
+        assert "Traceback" not in process.stderr.read()
     (path,) = tmp_path.rglob("metrics.json")
     assert json.loads(path.read_text())["git"] is None
     again = run(tmp_path, *words, **plain)
