@@ -39,7 +39,7 @@ test: $(READY) ## the tests, under 3 minutes on 2 cores
 test-slow: $(READY) ## the tests marked slow
 	$(BIN)/python -m pytest -m slow
 
-bench: $(VENV)/.bench ## this machine's speed beside the plain loop and the peers (12 minutes)
+bench: $(VENV)/.bench ## this machine's speed beside the plain loop and the peers
 	$(BIN)/python -m brainseg.bench
 
 $(VENV)/.bench: $(READY)

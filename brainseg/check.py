@@ -18,6 +18,8 @@ def check(config: Mapping[str, Any]) -> None:
     workers = config["workers"]
     good = workers == "auto" or (_is_whole(workers) and workers >= 0)
     _require(config, "workers", good, "auto or a whole number >= 0")
+    for key in ("compile", "plan", "force"):
+        _require(config, key, isinstance(config[key], bool), "true or false")
     limit = config["limit"]
     good = limit is None or _is_positive(limit)
     _require(config, "limit", good, "null or a number of hours > 0")
