@@ -189,7 +189,7 @@ def load_module(path: Path) -> SegmentationModule:
     """
     checkpoint = load_checkpoint(path)
     config = checkpoint["config"] | {"compile": False}
-    refuse_foreign_targets(config["model"])
+    refuse_foreign_targets({key: config[key] for key in ("model", "optimizer", "scheduler")})
     module = build_module(config)
     load_weights(module, checkpoint)
     return module.eval()

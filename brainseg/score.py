@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 
 from brainseg.data.datamodule import Part, SegmentationDataModule
-from brainseg.losses import bce_loss
 from brainseg.metrics import SCORES, count_packed, patient_means
 from brainseg.module import SegmentationModule
 
@@ -58,7 +57,7 @@ def score(
             image, mask = batch["image"].to(module.device), batch["mask"].to(module.device)
             logits = module(image).float()
             terms = [
-                bce_loss(logits, mask),
+                _bce(logits, mask),
                 module.loss(logits, mask),
                 logits.new_tensor(len(logits)),
             ]
@@ -74,6 +73,15 @@ def score(
     scores = {name: float(value) for name, value in patient_means(counts).items()}
     scores |= {"bce": float(means[0]), "loss": float(means[1])}
     return Scored(scores, _by_patient(counts[:, 0], data), np.concatenate(masks))
+
+
+def _bce(logits: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """`losses.bce_loss` to a rounding error, without gradients.
+
+    On a CPU torch's own takes four times as long, for its log1p is not vectorised (2.14).
+    """
+    loss = logits.abs().neg_().exp_().add_(1).log_()
+    return loss.add_(logits.clamp(min=0)).sub_(logits * mask).mean()
 
 
 def _by_patient(counts: torch.Tensor, data: SegmentationDataModule) -> pd.DataFrame:

@@ -162,11 +162,14 @@ def test_the_best_checkpoint_holds_weights_alone(finished: Cell) -> None:
     assert best["config"] == finished.config
 
 
-def test_a_checkpoint_that_names_foreign_code_is_refused(finished: Cell, tmp_path: Path) -> None:
-    checkpoint = Run(finished.folder).load_checkpoint()
-    checkpoint["config"]["model"]["net"]["_target_"] = "os.system"
+@pytest.mark.parametrize("node", ["model", "optimizer", "scheduler"])
+def test_a_checkpoint_that_names_foreign_code_is_refused(
+    finished: Cell, tmp_path: Path, node: str
+) -> None:
+    checkpoint = torch.load(finished.folder / "checkpoints/best.ckpt", weights_only=True)
+    checkpoint["config"][node]["_target_"] = "os.system"
     torch.save(checkpoint, tmp_path / "evil.ckpt")
-    with pytest.raises(ValueError, match=r"os\.system"):
+    with pytest.raises(ValueError, match=r"os\.system is not allowed"):
         load_module(tmp_path / "evil.ckpt")
 
 

@@ -148,11 +148,12 @@ def _fit(patient: Patient, images: Pixels, masks: Pixels, settings: Settings) ->
     clean = (preprocess.denoise(image, settings.denoise) for image in images)
     fitted = np.stack([preprocess.fit_image(image, box, settings.size) for image in clean])
     mean, deviation = preprocess.statistics(fitted)
+    originals = np.packbits(masks.reshape(len(masks), -1), axis=1)
     meta = PatientMeta(
         name=patient.name,
         institution=patient.institution,
         slices=list(patient.slices),
-        tumour=masks.sum(axis=(1, 2), dtype=int).tolist(),
+        tumour=np.bitwise_count(originals).sum(1, dtype=int).tolist(),
         box=box,
         mean=mean,
         deviation=deviation,
@@ -167,7 +168,7 @@ def _fit(patient: Patient, images: Pixels, masks: Pixels, settings: Settings) ->
         record,
         images=fitted,
         masks=np.stack([preprocess.fit_mask(mask, box, settings.size) for mask in masks]),
-        originals=np.packbits(masks.reshape(len(masks), -1), axis=1),
+        originals=originals,
     )
 
 
