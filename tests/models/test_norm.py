@@ -46,6 +46,21 @@ def test_norm_matches_numpy_over_the_axes_it_names(
     np.testing.assert_allclose(make_norm(name)(C)(image).detach(), expected, atol=1e-5)
 
 
+def test_group_norm_has_the_values_and_gradients_of_torchs(image: Tensor) -> None:
+    outcomes = []
+    for layer in (group_norm(C), nn.GroupNorm(8, C)):
+        nn.init.normal_(layer.weight, generator=torch.Generator().manual_seed(1))
+        x = image.clone(memory_format=torch.channels_last).requires_grad_()
+        out = layer(x)
+        out.pow(3).sum().backward()
+        assert x.grad is not None
+        assert layer.weight.grad is not None
+        outcomes.append((out.detach(), x.grad, layer.weight.grad))
+    for ours, torchs in zip(*outcomes, strict=True):
+        torch.testing.assert_close(ours, torchs, rtol=1e-4, atol=1e-4)
+    assert outcomes[0][0].is_contiguous(memory_format=torch.channels_last)
+
+
 def test_no_norm_returns_the_image(image: Tensor, make_norm: Callable[[str], Norm]) -> None:
     assert torch.equal(make_norm("none")(C)(image), image)
 
