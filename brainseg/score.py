@@ -21,8 +21,9 @@ class Scored:
         scores: dice, iou, precision, recall, accuracy: means over patients of the scores of each
             patient's whole volume. bce and loss (the module's own): means over the batches of the
             data loader, weighted by their size, at the network's size.
-        patients: a row per patient: patient, institution, slices, tp, predicted, target, pixels
-            (counts of original pixels) and the five scores.
+        patients: a row per patient: patient, institution, missing (modalities it lacks), slices
+            of it in the split, tp, predicted, target, pixels (counts of original pixels) and the
+            five scores.
         masks: predictions, one bit a pixel: uint8 [N, ceil(H0 W0 / 8)], `numpy.packbits`.
     """
 
@@ -87,10 +88,10 @@ def _bce(logits: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 def _by_patient(counts: torch.Tensor, data: SegmentationDataModule) -> pd.DataFrame:
     seen = counts[:, 3] > 0
     names = np.array(data.patients)[seen.numpy()]
-    about: pd.DataFrame = data.scans.index.groupby("patient").agg(
-        institution=("institution", "first"), slices=("slice", "size")
-    )
+    about = data.scans.index.groupby("patient")[["institution", "missing"]].first()
     table: pd.DataFrame = about.loc[names].rename_axis("patient").reset_index()
+    height, width = data.scans.original_shape
+    table["slices"] = (counts[seen, 3] // (height * width)).numpy()
     columns = ["tp", "predicted", "target", "pixels"]
     table[columns] = counts[seen].numpy()
     for name, value in SCORES.items():

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,10 +139,13 @@ def _prepare(reader: Reader, patient: Patient, shape: Shape, settings: Settings)
     if images.shape[1:3] != shape:
         wrong = f"{images.shape[1]}x{images.shape[2]} pixels, most patients {shape[0]}x{shape[1]}"
         return None, [*problems, *([f"{path}: {wrong}"] for path in patient.images)]
-    return _fit(patient, images, masks, settings), problems
+    missing = _missing(images, reader.modalities, reader.stand_in)
+    return _fit(patient, images, masks, settings, missing), problems
 
 
-def _fit(patient: Patient, images: Pixels, masks: Pixels, settings: Settings) -> _Volume:
+def _fit(
+    patient: Patient, images: Pixels, masks: Pixels, settings: Settings, missing: list[str]
+) -> _Volume:
     whole = preprocess.whole_box(images.shape[1], images.shape[2])
     box = preprocess.brain_box(images) if settings.crop else whole
     clean = (preprocess.denoise(image, settings.denoise) for image in images)
@@ -157,6 +160,7 @@ def _fit(patient: Patient, images: Pixels, masks: Pixels, settings: Settings) ->
         box=box,
         mean=mean,
         deviation=deviation,
+        missing=missing,
     )
     record = _Record(
         meta=meta,
@@ -170,6 +174,21 @@ def _fit(patient: Patient, images: Pixels, masks: Pixels, settings: Settings) ->
         masks=np.stack([preprocess.fit_mask(mask, box, settings.size) for mask in masks]),
         originals=originals,
     )
+
+
+def _missing(images: Pixels, modalities: Sequence[str], stand_in: str | None) -> list[str]:
+    """The modalities whose channel `[D, H, W]` is a copy of the one that stands in for missing."""
+    if stand_in is None:
+        return []
+    copied = images[..., modalities.index(stand_in)]
+    middle = len(images) // 2  # tells most patients apart without looking at all slices
+    return [
+        name
+        for name, channel in zip(modalities, np.moveaxis(images, -1, 0), strict=True)
+        if name != stand_in
+        and np.array_equal(channel[middle], copied[middle])
+        and np.array_equal(channel, copied)
+    ]
 
 
 def _is_blank(image: Pixels) -> bool:

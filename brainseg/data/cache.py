@@ -117,7 +117,10 @@ class Scans:
 
     @property
     def index(self) -> pd.DataFrame:
-        """A row per slice: `patient`, `institution`, `slice`, `tumour` (pixels of the original)."""
+        """A row per slice: `patient`, `institution`, `slice`, `tumour` (pixels of the original).
+
+        And `missing`: the modalities that the patient lacks, joined by +; empty for none.
+        """
         return self._open().index
 
     @property
@@ -205,6 +208,7 @@ class _Opened:
                 "institution": [patients[k].institution for k in self.patient_of],
                 "slice": [number for p in patients for number in p.slices],
                 "tumour": [pixels for p in patients for pixels in p.tumour],
+                "missing": ["+".join(patients[k].missing) for k in self.patient_of],
             }
         )
 

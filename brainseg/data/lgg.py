@@ -40,6 +40,7 @@ class LGG:
     """
 
     modalities: tuple[str, ...] = ("pre", "flair", "post")
+    stand_in: str | None = "flair"
 
     def find(self, root: str | Path | None = None) -> tuple[list[Patient], list[str]]:
         """The patients, by name, and what is wrong with the folders (each line with its path).

@@ -42,6 +42,7 @@ class Phantom:
     """
 
     modalities: tuple[str, ...] = LGG.modalities
+    stand_in: str | None = LGG.stand_in
 
     def __init__(
         self,

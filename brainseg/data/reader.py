@@ -57,6 +57,10 @@ class Reader(Protocol):
     def modalities(self) -> tuple[str, ...]:
         """What the channels of an image are, in the file's order."""
 
+    @property
+    def stand_in(self) -> str | None:
+        """The modality whose copy fills the channel of one that was not acquired; None: nothing."""
+
     def find(self, root: str | Path | None) -> tuple[list[Patient], list[str]]:
         """The patients below `root`, and what is wrong there (a line each, with its path).
 

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-FORMAT = 1
+FORMAT = 2
 PIXELS = ("images.u8", "masks.u8", "originals.u1")
 
 log = logging.getLogger(__name__)
@@ -40,6 +40,7 @@ class PatientMeta:
         box: Upper, left, side of the square that was cut out of the original.
         mean: Of each channel over the cached foreground.
         deviation: The standard deviation, likewise.
+        missing: Modalities that were not acquired; another's copy stands in their channels.
     """
 
     name: str
@@ -49,6 +50,7 @@ class PatientMeta:
     box: tuple[int, int, int]
     mean: list[float]
     deviation: list[float]
+    missing: list[str]
 
 
 @dataclass(frozen=True)

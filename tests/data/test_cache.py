@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -59,11 +59,30 @@ def test_the_cache_holds_every_slice_in_order(make: Make, lgg_root: Path) -> Non
     np.testing.assert_array_equal(scans.masks, masks)
     np.testing.assert_array_equal(scans.original_masks(range(19)), masks)
     assert scans.original_shape == (32, 32)
-    assert list(scans.index.columns) == ["patient", "institution", "slice", "tumour"]
+    assert list(scans.index.columns) == ["patient", "institution", "slice", "tumour", "missing"]
     assert scans.index["slice"].tolist() == [*range(1, 4), *range(1, 13), *range(1, 5)]
     assert scans.index["patient"].nunique() == 3
     assert scans.index["tumour"].tolist() == masks.sum((1, 2)).tolist()
     assert scans.index["institution"].tolist() == ["CS"] * 3 + ["DU"] * 12 + ["HT"] * 4
+
+
+def test_a_sequence_that_is_a_copy_of_flair_in_every_slice_is_missing(
+    make: Make, lgg_root: Path
+) -> None:
+    first, second, third = sorted(path for path in lgg_root.iterdir() if path.is_dir())
+    copy_flair(first.glob("*[0-9].tif"), [0, 2])
+    copy_flair(second.glob("*[0-9].tif"), [2])
+    copy_flair([third / f"{third.name}_3.tif"], [0])  # the middle slice of four, and no other
+    found = make().index.groupby("patient")["missing"].unique().to_dict()
+    expected = {first.name: ["pre+post"], second.name: ["post"], third.name: [""]}
+    assert {name: list(values) for name, values in found.items()} == expected
+
+
+def copy_flair(paths: Iterable[Path], channels: list[int]) -> None:
+    for path in paths:
+        pixels = np.array(Image.open(path))
+        pixels[..., channels] = pixels[..., 1:2]
+        Image.fromarray(pixels).save(path, format="TIFF")
 
 
 def test_the_constructor_touches_no_disk(tmp_path: Path) -> None:
