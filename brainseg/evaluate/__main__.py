@@ -1,0 +1,119 @@
+"""`python -m brainseg.evaluate RUN [RUN ...]`: the metric card of a run, or of an ensemble."""
+
+import argparse
+import logging
+import math
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from brainseg.evaluate.evaluation import evaluate
+from brainseg.evaluate.interval import Estimate
+from brainseg.evaluate.measure import Rules
+from brainseg.evaluate.request import Request
+
+BAD_INPUT, INTERRUPTED = 2, 130
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code: 0, or 2 after one line that says what is wrong."""
+    given = list(sys.argv[1:] if words is None else words)
+    request = _request(_parser().parse_args(given), given)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        card = evaluate(request)
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; nothing was written\n")
+        return INTERRUPTED
+    dice = _text(card.overlap["patient"]["dice"])
+    sys.stdout.write(f"Dice by patient {dice}\n{request.folder / 'card.md'}\n")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m brainseg.evaluate",
+        description="Score a finished run, or the mean probability of several, on the original "
+        "pixels: overlap, borders, volume, lesions, false alarms, calibration, with intervals, "
+        "tables and pictures.",
+        epilog="example: python -m brainseg.evaluate outputs/mine --split test --tta",
+    )
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run")
+    parser.add_argument(
+        "--split", choices=("train", "val", "test", "all"), default="test", help="(%(default)s)"
+    )
+    parser.add_argument(
+        "--checkpoint", choices=("best", "last"), default="best", help="(%(default)s)"
+    )
+    parser.add_argument(
+        "--root", type=Path, metavar="DIR", help="score other scans, in the same layout"
+    )
+    parser.add_argument(
+        "--allow-seen",
+        action="store_true",
+        help="score patients under --root that were trained or validated on, too",
+    )
+    parser.add_argument("--tta", action="store_true", help="average over flips")
+    parser.add_argument(
+        "--tolerance",
+        type=_not_negative,
+        default=2.0,
+        metavar="N",
+        help="of the surface Dice, in pixels, and in 3D in mm (%(default)g)",
+    )
+    parser.add_argument(
+        "--spacing",
+        nargs=3,
+        type=_positive,
+        metavar=("SLICE", "ROW", "COLUMN"),
+        help="in mm, for scores in 3D; the files of LGG do not tell it",
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="(RUN/evaluate/SPLIT-CHECKPOINT)")
+    return parser
+
+
+def _request(options: argparse.Namespace, words: Sequence[str]) -> Request:
+    spacing = tuple(options.spacing) if options.spacing else None
+    return Request(
+        runs=tuple(options.runs),
+        split=options.split,
+        checkpoint=options.checkpoint,
+        root=options.root,
+        tta=options.tta,
+        allow_seen=options.allow_seen,
+        rules=Rules(tolerance=options.tolerance, spacing=spacing),
+        out=options.out,
+        command=shlex.join(["python", "-m", "brainseg.evaluate", *words]),
+    )
+
+
+def _text(dice: Estimate) -> str:
+    if dice.low is None or dice.high is None:
+        return f"{dice.value:.3f} ({dice.note})"
+    return f"{dice.value:.3f} (95 % interval {dice.low:.3f} to {dice.high:.3f})"
+
+
+def _not_negative(word: str) -> float:
+    return _number(word, "a number >= 0", lambda value: value >= 0)
+
+
+def _positive(word: str) -> float:
+    return _number(word, "a number > 0", lambda value: value > 0)
+
+
+def _number(word: str, rule: str, good: Callable[[float], bool]) -> float:
+    try:
+        value = float(word)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and good(value)):
+        raise argparse.ArgumentTypeError(f"{word} must be {rule}")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

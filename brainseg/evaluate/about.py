@@ -1,0 +1,113 @@
+"""What was evaluated and how, in words and as plain data."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from brainseg.data.cache import Scans
+from brainseg.evaluate.measure import Measured
+from brainseg.evaluate.request import Request
+from brainseg.evaluate.selection import NEW, SEEN, parts
+from brainseg.evaluate.trained import Trained
+from brainseg.provenance import git_revision, hardware, versions
+
+
+def with_parts(measured: Measured, request: Request, runs: Sequence[Trained]) -> Measured:
+    """The same, with a column `part`: where each patient is in the runs' splits, or `new`."""
+    names = measured.patients["patient"].tolist()
+    if runs[0].leaky and request.root is None:  # there its slices are in all parts
+        of = [request.split] * len(names)
+    else:
+        of = parts(runs, names)
+    table = measured.patients.copy()
+    table.insert(2, "part", of)
+    return replace(measured, patients=table)
+
+
+def about(
+    request: Request, runs: Sequence[Trained], scans: Scans, measured: Measured
+) -> dict[str, Any]:
+    """`title`, `lines` and `warnings` to read, and the rest to look up.
+
+    Args:
+        request: what was asked for.
+        runs: in its order.
+        scans: that were scored.
+        measured: with the parts of its patients.
+    """
+    patients = measured.patients
+    tumour = int((measured.slices["target"] > 0).sum())
+    where = f"{request.root}" if request.root else "the scans of the training"
+    lines = [
+        *(f"run {run.folder.resolve().name}: {_settings(run)}" for run in runs),
+        f"checkpoint {request.checkpoint}, split {request.split}, on {where}: "
+        f"{len(patients)} patients, {len(measured.slices)} slices, {tumour} of them with tumour",
+        f"threshold 0.5; surface Dice within {request.rules.tolerance:g} pixels; "
+        + _spacing(request),
+        f"made with `{request.command}`, {datetime.now(UTC).isoformat(timespec='seconds')}",
+    ]
+    if request.split == "all":
+        by_part = patients.groupby("part", sort=False)["dice"].agg(["size", "mean"])
+        lines += [
+            f"{part}: {n} patients, Dice {dice:.3f}" for part, n, dice in by_part.itertuples()
+        ]
+    return {
+        "title": _title(request, runs),
+        "lines": lines,
+        "warnings": _warnings(request, runs, patients["part"].tolist()),
+        "runs": [str(run.folder.resolve()) for run in runs],
+        "split": request.split,
+        "checkpoint": request.checkpoint,
+        "tta": request.tta,
+        "root": str(request.root) if request.root else None,
+        "fingerprint": scans.fingerprint,
+        "tolerance": request.rules.tolerance,
+        "spacing": request.rules.spacing,
+        "patients": len(patients),
+        "slices": len(measured.slices),
+        "precision": [run.precision for run in runs],
+        "hardware": hardware(),
+        "versions": versions(),
+        "git": git_revision(),
+        "command": request.command,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _title(request: Request, runs: Sequence[Trained]) -> str:
+    what = runs[0].folder.resolve().name
+    if len(runs) > 1:
+        what = f"an ensemble of {len(runs)} runs"
+    flips = " with test-time augmentation" if request.tta else ""
+    return f"Evaluation of {what} on {request.split}{flips}"
+
+
+def _settings(run: Trained) -> str:
+    known = run.metrics
+    return (
+        f"norm {known.get('norm')}, loss {known.get('loss')}, {known.get('epochs')} epochs "
+        f"(best {known.get('best_epoch')}), seed {known.get('seed')}, {run.precision}"
+    )
+
+
+def _spacing(request: Request) -> str:
+    if request.rules.spacing is None:
+        return "no scores in 3D, since the spacing is not known (--spacing)"
+    return "spacing " + " x ".join(f"{mm:g}" for mm in request.rules.spacing) + " mm"
+
+
+def _warnings(request: Request, runs: Sequence[Trained], of: Sequence[str]) -> list[str]:
+    found = []
+    if any(run.leaky for run in runs):
+        found.append("LEAKY split: slices of one patient are in several parts; scores are too good")
+    seen = sum(part in SEEN for part in of)
+    if request.split == "train":
+        found.append("The network was trained on these patients")
+    elif request.split == "val":
+        found.append("The checkpoint was chosen on these patients; so is the threshold below")
+    elif seen:
+        found.append(f"{seen} of {len(of)} patients were trained or validated on")
+    if request.root is not None and request.split == "all" and NEW not in of:
+        found.append("None of the patients is new to the run's split")
+    return found

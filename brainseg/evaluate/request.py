@@ -1,0 +1,41 @@
+"""What to evaluate, and where to write it."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from brainseg.evaluate.measure import Rules
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to evaluate.
+
+    Attributes:
+        runs: run folders; of several, the mean of their probabilities is evaluated.
+        split: train, val, test or all.
+        checkpoint: best or last.
+        root: other scans than those of the training, in the same layout.
+        tta: average over flips.
+        allow_seen: score patients of train and val that are found under `root`.
+        rules: what surface scores depend on.
+        out: where to write; None: `evaluate/` in the first run.
+        command: as it was given.
+    """
+
+    runs: tuple[Path, ...]
+    split: str = "test"
+    checkpoint: str = "best"
+    root: Path | None = None
+    tta: bool = False
+    allow_seen: bool = False
+    rules: Rules = field(default_factory=Rules)
+    out: Path | None = None
+    command: str = ""
+
+    @property
+    def folder(self) -> Path:
+        """Where it is written."""
+        if self.out is not None:
+            return self.out
+        together = f"-ensemble-of-{len(self.runs)}" if len(self.runs) > 1 else ""
+        return self.runs[0] / "evaluate" / f"{self.split}-{self.checkpoint}{together}"

@@ -1,0 +1,126 @@
+"""Which slices are scored, and what may not be: patients that a run has learnt from."""
+
+import logging
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from brainseg.config import instantiate
+from brainseg.data.cache import Scans
+from brainseg.data.datamodule import PARTS
+from brainseg.data.split import Split
+from brainseg.evaluate.trained import Trained
+
+SEEN = ("train", "val")  # what weights and checkpoint were chosen on
+NEW = "new"  # in no part of the split
+
+log = logging.getLogger(__name__)
+
+
+def refuse_unlike(runs: Sequence[Trained], split: str, *, elsewhere: bool) -> None:
+    """Refuse to mix runs whose splits differ: one's test patient is another's train patient.
+
+    Args:
+        runs: the members of an ensemble.
+        split: train, val, test or all.
+        elsewhere: other scans than those of the training are scored.
+
+    Raises:
+        ValueError: names two runs that differ.
+    """
+    for first, second in pairwise(runs):
+        same = (first.members, first.leaky) == (second.members, second.leaky)
+        if not same and not (elsewhere and split == "all"):
+            raise ValueError(
+                f"{first.folder} and {second.folder} were split differently, and an ensemble of "
+                "them has no patients that it has not seen; score it on others with "
+                "--root DIR --split all"
+            )
+
+
+def refuse_other_slices(scans: Sequence[Scans]) -> None:
+    """Refuse members whose settings leave out different slices.
+
+    Raises:
+        ValueError: they do.
+    """
+    for first, second in pairwise(scans):
+        if not first.index.equals(second.index):
+            raise ValueError(
+                "the runs do not see the same slices here; mend the faulty files under the scans' "
+                "folder, or score runs with one data.on_error"
+            )
+
+
+def select(
+    runs: Sequence[Trained],
+    index: pd.DataFrame,
+    split: str,
+    *,
+    elsewhere: bool = False,
+    allow_seen: bool = False,
+) -> NDArray[np.int64]:
+    """The rows of the index to score.
+
+    Args:
+        runs: whose splits count.
+        index: of the scans, a row per slice.
+        split: train, val, test, or all patients.
+        elsewhere: the scans are not those of the training.
+        allow_seen: score patients of train and val that are found elsewhere, too.
+
+    Raises:
+        ValueError: `all` elsewhere holds patients of train or val; a part of a split by slice is
+            asked for elsewhere; or no slice is left.
+    """
+    if split == "all":
+        if elsewhere and not allow_seen:
+            _refuse_seen(runs, index)
+        return np.arange(len(index))
+    if runs[0].leaky:
+        if elsewhere:
+            raise ValueError(
+                f"{runs[0].folder} was split by slice, so --split {split} means nothing under "
+                "--root; score whoever is there with --split all"
+            )
+        made: Split = instantiate(runs[0].config["split"])(index)
+        return np.asarray(getattr(made, split), np.int64)
+    wanted = runs[0].members[split]
+    rows = np.flatnonzero(index["patient"].isin(wanted))
+    found = index["patient"].iloc[rows].nunique()
+    if not found:
+        raise ValueError(
+            f"none of the {len(wanted)} patients of --split {split} is under --root; "
+            "score whoever is there with --split all"
+        )
+    if found < len(wanted):
+        log.warning("%d of the %d patients of %s are there", found, len(wanted), split)
+    return rows
+
+
+def parts(runs: Sequence[Trained], patients: Sequence[str]) -> list[str]:
+    """The part that each patient has in the runs' splits; the first in order of harm, or `new`."""
+    of: dict[str, str] = {}
+    for part in reversed(PARTS):
+        of |= {person(name): part for run in runs for name in run.members[part]}
+    return [of.get(person(name), NEW) for name in patients]
+
+
+def person(name: str) -> str:
+    """Who a TCGA folder is of: `TCGA_DU_6408_19860521` is `TCGA-DU-6408`, whatever the date."""
+    words = name.upper().replace("_", "-").split("-")
+    return "-".join(words[:3] if words[0] == "TCGA" else words)
+
+
+def _refuse_seen(runs: Sequence[Trained], index: pd.DataFrame) -> None:
+    names = sorted(set(index["patient"]))
+    seen = [name for name, part in zip(names, parts(runs, names), strict=True) if part in SEEN]
+    if seen:
+        shown = ", ".join(seen[:5]) + (f" and {len(seen) - 5} more" if len(seen) > 5 else "")
+        raise ValueError(
+            f"{len(seen)} of the {len(names)} patients under --root were trained or validated on "
+            f"({shown}); remove them, or score them too with --allow-seen"
+        )

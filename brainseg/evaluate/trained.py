@@ -1,0 +1,151 @@
+"""Run folders as evaluate needs them: checked, and ready to predict."""
+
+import json
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from brainseg.cell import METRICS
+from brainseg.checkpoint import load_checkpoint
+from brainseg.config import instantiate, refuse_foreign_targets
+from brainseg.data.cache import Scans
+from brainseg.module import SegmentationModule
+from brainseg.run import hardware, load_module
+
+_BUILT = ("data", "split")  # what is instantiated here; load_module checks the rest
+_AUTOCAST = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One finished run.
+
+    Attributes:
+        folder: the run folder.
+        config: the resolved configuration, of its checkpoint.
+        module: in eval mode, on the device that it was trained on, or else the CPU.
+        precision: that of its training, where the device has it.
+        metrics: `metrics.json`.
+    """
+
+    folder: Path
+    config: dict[str, Any]
+    module: SegmentationModule
+    precision: str
+    metrics: dict[str, Any]
+
+    @property
+    def members(self) -> dict[str, list[str]]:
+        """The names of the patients of train, val and test."""
+        split = self.metrics["split"]
+        return split.get("members", split)  # type: ignore[no-any-return]
+
+    @property
+    def leaky(self) -> bool:
+        """Whether patients may be on several sides of its split."""
+        return bool(self.metrics["split"]["leaky"])
+
+    @property
+    def fingerprint(self) -> str:
+        """That of the scans that it was trained on."""
+        return str(self.metrics["data"]["fingerprint"])
+
+    def forward_context(self) -> AbstractContextManager[Any]:
+        """The precision to predict in, as Lightning's `forward_context` has it."""
+        dtype = _AUTOCAST.get(self.precision)
+        return torch.autocast(self.module.device.type, dtype) if dtype else nullcontext()
+
+    def scans(self, root: Path | None = None) -> Scans:
+        """The scans it was trained on, or others below `root`, prepared as its own were.
+
+        Raises:
+            ValueError: they are not there, are faulty, or are no longer those of the training.
+        """
+        data = dict(self.config["data"])
+        if root is not None:
+            data["root"] = str(root)
+            if data["reader"]["_target_"].endswith(".Phantom"):  # reads the layout of LGG too
+                data["reader"] = {"_target_": "brainseg.data.lgg.LGG"}
+        scans: Scans = instantiate(data)
+        try:
+            scans.prepare()
+        except FileNotFoundError as error:
+            where = f"--root {root}" if root else f"{self.folder}: data.root={data['root']}"
+            raise ValueError(
+                f"{where} holds no scans in the layout that the run was trained on; "
+                "give their folder with --root DIR"
+            ) from error
+        if root is None and scans.fingerprint != self.fingerprint:
+            raise ValueError(
+                f"{self.folder} was trained on other scans than data.root={data['root']} now "
+                "holds; restore them, or score these with --root DIR"
+            )
+        return scans
+
+
+def open_run(folder: Path, which: str = "best") -> Trained:
+    """A finished run with the weights of one checkpoint.
+
+    Args:
+        folder: the run folder.
+        which: best or last.
+
+    Raises:
+        ValueError: the folder is no finished run, or a file of it is missing or broken.
+    """
+    metrics = _metrics(folder)
+    path = folder / "checkpoints" / f"{which}.ckpt"
+    if not path.is_file():
+        other = "last" if which == "best" else "best"
+        raise ValueError(f"{path} does not exist; try --checkpoint {other}, or train it again")
+    try:
+        config = load_checkpoint(path)["config"]
+        refuse_foreign_targets({key: config[key] for key in _BUILT})
+        module = load_module(path)
+    except Exception as error:  # torch, pickle and zipfile have a dozen kinds
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ValueError(f"{path} cannot be used ({reason}); train it again") from error
+    own = hardware(_here(config["trainer"]))
+    module.to("cuda" if own["accelerator"] == "gpu" else "cpu")
+    return Trained(folder, config, module, own["precision"], metrics)
+
+
+def _here(trainer: dict[str, Any]) -> dict[str, Any]:
+    """A trainer's configuration, moved to the CPU where there is no GPU."""
+    if trainer["accelerator"] != "gpu" or torch.cuda.is_available():
+        return trainer
+    precision = trainer["precision"]
+    # float16 is slow on a CPU, and nothing is trained here that would need its speed
+    own = "32-true" if precision == "16-mixed" else precision
+    return trainer | {"accelerator": "cpu", "precision": own}
+
+
+def _metrics(folder: Path) -> dict[str, Any]:
+    path = folder / METRICS
+    if not path.is_file():
+        raise ValueError(f"{folder} {_why_not(folder)}")
+    try:
+        metrics: dict[str, Any] = json.loads(path.read_text())
+        for part, key in (("split", "leaky"), ("data", "fingerprint")):
+            metrics[part][key]
+    except (ValueError, TypeError, KeyError) as error:
+        reason = f"no {error}" if isinstance(error, KeyError) else error
+        raise ValueError(
+            f"{path} is broken ({reason}); delete it and give the command that trained the run "
+            "again, which scores its checkpoints anew"
+        ) from error
+    return metrics
+
+
+def _why_not(folder: Path) -> str:
+    if not folder.is_dir():
+        return "is no folder; give that of a finished run, such as outputs/NAME"
+    cells = sorted(path.parent.name for path in folder.glob(f"*/{METRICS}"))
+    if cells:
+        return f"is a sweep; give one of its {len(cells)} finished cells, such as {cells[0]}"
+    if (folder / ".hydra").is_dir():
+        return "is not finished; give the command that trained it again, which resumes it"
+    return f"is no run folder: it has no {METRICS}; give outputs/NAME or multirun/NAME/CELL"

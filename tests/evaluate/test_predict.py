@@ -1,0 +1,121 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from brainseg.data.cache import Scans
+from brainseg.evaluate.predict import Volume, volumes
+from brainseg.evaluate.trained import Trained, open_run
+from brainseg.run import load_module
+
+
+@pytest.fixture(scope="module")
+def member(run: Path) -> tuple[Trained, Scans]:
+    trained = open_run(run)
+    return trained, trained.scans()
+
+
+@pytest.fixture(scope="module")
+def second(sibling: Path) -> tuple[Trained, Scans]:
+    trained = open_run(sibling)
+    return trained, trained.scans()
+
+
+def rows_of(member: tuple[Trained, Scans], part: str) -> np.ndarray:
+    trained, scans = member
+    return np.flatnonzero(scans.index["patient"].isin(trained.members[part]))
+
+
+def by_hand(folder: Path, member: tuple[Trained, Scans], rows: np.ndarray) -> np.ndarray:
+    """Probabilities of slices, one at a time: 32 px in, 32 px out, so nothing is resized."""
+    module, scans = load_module(folder / "checkpoints" / "best.ckpt"), member[1]
+    with torch.inference_mode(), member[0].forward_context():
+        each = [module(torch.from_numpy(scans.image(int(r)))[None]).float() for r in rows]
+    return torch.cat(each).sigmoid()[:, 0].numpy()
+
+
+def test_patients_come_one_by_one_with_their_slices(member: tuple[Trained, Scans]) -> None:
+    index, rows = member[1].index, rows_of(member, "train")
+    found = list(volumes([member], rows))
+    expected = index.iloc[rows].groupby("patient")["slice"].apply(list)
+    assert [each.patient for each in found] == expected.index.tolist()
+    assert [each.numbers for each in found] == expected.tolist()
+    for each in found:
+        assert each.target.sum() == index.iloc[each.rows]["tumour"].sum()
+        assert set(index.iloc[each.rows]["institution"]) == {each.institution}
+
+
+def test_probabilities_are_the_networks(run: Path, member: tuple[Trained, Scans]) -> None:
+    rows = rows_of(member, "test")
+    found = np.concatenate([each.probs for each in volumes([member], rows)])
+    np.testing.assert_allclose(found, by_hand(run, member, rows), atol=0.02)  # bf16 by batch size
+    assert found.std() > 0.01
+
+
+def test_an_ensemble_is_the_mean_probability(
+    member: tuple[Trained, Scans], second: tuple[Trained, Scans]
+) -> None:
+    rows = rows_of(member, "test")
+    one, two, both = (
+        np.concatenate([each.probs for each in volumes(members, rows)])
+        for members in ([member], [second], [member, second])
+    )
+    np.testing.assert_allclose(both, (one + two) / 2, atol=1e-6)
+    assert np.abs(one - two).max() > 0.01
+
+
+def test_flips_are_undone_and_averaged(member: tuple[Trained, Scans]) -> None:
+    trained, scans = member
+    rows = rows_of(member, "test")[:4]
+    found = list(volumes([member], rows, tta=True))
+    images = np.stack([scans.image(int(row)) for row in rows])
+    undone = []
+    for v, h in ((1, 1), (1, -1), (-1, 1), (-1, -1)):
+        flipped = torch.from_numpy(images[:, :, ::v, ::h].copy())
+        with torch.inference_mode(), trained.forward_context():
+            probs = trained.module(flipped).float().sigmoid().numpy()[:, 0]
+        undone.append(probs[:, ::v, ::h])
+    np.testing.assert_allclose(
+        np.concatenate([volume.probs for volume in found]), np.mean(undone, axis=0), atol=1e-6
+    )
+    np.testing.assert_array_equal(np.concatenate([volume.plain for volume in found]), undone[0])
+
+
+def test_a_network_that_does_not_mind_flips_gains_nothing(member: tuple[Trained, Scans]) -> None:
+    trained, scans = member
+    bright = torch.nn.Conv2d(3, 1, 1).requires_grad_(False)
+    pixelwise = Trained(trained.folder, trained.config, bright, "32-true", trained.metrics)  # type: ignore[arg-type]
+    bright.device = torch.device("cpu")  # type: ignore[assignment]
+    for each in volumes([(pixelwise, scans)], rows_of(member, "test"), tta=True):
+        np.testing.assert_allclose(each.probs, each.plain, atol=1e-6)
+
+
+def test_no_more_is_predicted_than_the_first_patient_needs(
+    member: tuple[Trained, Scans], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    whole = Scans.image
+    monkeypatch.setattr(Scans, "image", lambda scans, row: (seen.append(row), whole(scans, row))[1])
+    rows = rows_of(member, "train")
+    first: Volume = next(volumes([member], rows))
+    size = member[0].config["batch_size"]
+    assert len(first.rows) <= len(seen) <= len(first.rows) + size < len(rows)
+
+
+def test_batches_do_not_mix_patients_up(member: tuple[Trained, Scans]) -> None:
+    trained, scans = member
+    rows = rows_of(member, "test")
+    sizes = (1, 3, 1000)
+    found = []
+    for size in sizes:
+        config = trained.config | {"batch_size": size}
+        other = Trained(trained.folder, config, trained.module, "32-true", trained.metrics)
+        each = list(volumes([(other, scans)], rows))
+        found.append(np.concatenate([volume.probs for volume in each]))
+        assert [len(volume.probs) for volume in each] == pd.Series(
+            scans.index["patient"].iloc[rows]
+        ).value_counts(sort=False).tolist()
+    np.testing.assert_allclose(found[0], found[1], atol=1e-5)
+    np.testing.assert_allclose(found[0], found[2], atol=1e-5)
