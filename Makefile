@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo grid board preview test test-slow bench lint format clean
+.PHONY: help setup demo grid report evaluate board preview test test-slow bench lint format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -19,11 +19,17 @@ $(READY): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-demo: $(READY) ## 2 norms x 2 losses on generated phantoms, and their table (under 3 minutes)
+demo: $(READY) ## 2 norms x 2 losses on generated phantoms, their table and report (under 3 minutes)
 	$(BIN)/python -m brainseg.train experiment=demo
 
 grid: $(READY) ## norm x loss x epochs on LGG (conf/experiment/grid.yaml)
 	$(BIN)/python -m brainseg.train experiment=grid
+
+report: $(READY) ## of SWEEP=multirun/NAME (default: the latest): what is better, by how much, how sure
+	$(BIN)/python -m brainseg.report $(or $(SWEEP),$(shell ls -dt multirun/*/ 2>/dev/null | head -1))
+
+evaluate: $(READY) ## of RUN=outputs/NAME: every score of a run, with intervals and pictures
+	$(BIN)/python -m brainseg.evaluate $(RUN)
 
 preview: $(READY) ## a contact sheet of the data: images, masks, augmented versions
 	$(BIN)/python -m brainseg.data.preview

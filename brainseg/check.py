@@ -18,7 +18,7 @@ def check(config: Mapping[str, Any]) -> None:
     workers = config["workers"]
     good = workers == "auto" or (_is_whole(workers) and workers >= 0)
     _require(config, "workers", good, "auto or a whole number >= 0")
-    for key in ("compile", "plan", "force"):
+    for key in ("compile", "plan", "report", "force"):
         _require(config, key, isinstance(config[key], bool), "true or false")
     limit = config["limit"]
     good = limit is None or _is_positive(limit)

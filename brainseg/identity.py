@@ -11,6 +11,7 @@ _NOT_IDENTITY = (
     "force",
     "limit",
     "plan",
+    "report",
     "workers",
     "data.root",
     "data.cache_dir",

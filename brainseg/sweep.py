@@ -133,7 +133,7 @@ def _train(cells: Sequence[Cell], context: Any, job_logging: dict[str, Any]) -> 
 
 
 def _conclude(cells: Sequence[Cell]) -> int:
-    """Print the table of a sweep from what is on disk; the exit code."""
+    """Print the table of a sweep from what is on disk, and write its report; the exit code."""
     log.info(text(results(cells)))
     failed = [cell.folder.name for cell in cells if not cell.finished]
     if failed:
@@ -144,4 +144,19 @@ def _conclude(cells: Sequence[Cell]) -> int:
             ", ".join(failed),
             cells[0].command,
         )
-    return 1 if failed else 0
+    reported = _report(cells) if cells[0].config["report"] else True
+    return 1 if failed or not reported else 0
+
+
+def _report(cells: Sequence[Cell]) -> bool:
+    """Write the report of a sweep, and log its answer; whether that could be done."""
+    from brainseg.report.write import report  # 2 s that only this needs
+
+    folder = cells[0].folder.parent
+    try:
+        answer, _, page = report([folder], command=f"{cells[0].command}, at its end")
+    except (OSError, ValueError) as error:
+        log.error("there is no report: %s", error)
+        return False
+    log.info("%s\n%s", answer, page)
+    return True

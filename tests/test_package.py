@@ -39,6 +39,7 @@ def test_the_wheel_holds_conf_and_runs_from_any_folder(tmp_path: Path) -> None:
     )
     (wheel,) = tmp_path.glob("brainseg-*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
+    assert "brainseg/report/page.html" in names
     options = {f"brainseg/conf/{path.relative_to(CONF)}" for path in CONF.rglob("*.yaml")}
     assert options <= names
     assert not [name for name in names if name.startswith(("tests", "conf", "multirun"))]

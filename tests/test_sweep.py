@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 from brainseg.cell import LAST, Cell
+from brainseg.fit import fit
 from brainseg.sweep import run_sweep
 from brainseg.table import results, text, varied_keys
 from tests.conftest import tiny_cell
@@ -69,6 +70,25 @@ def test_a_killed_cell_costs_only_itself_and_is_retried(
     assert cells[0].finished
     assert "resumes after its last whole epoch" in (cells[0].folder / "train.log").read_text()
     assert "dice  finished before, skipped" in caplog.text
+
+
+def test_a_sweep_ends_with_its_report_where_it_is_asked_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    sweep = tmp_path / "sweep"
+    fixed = ("report=true", "trainer.precision=32-true")
+    cells = [tiny_cell(sweep / norm, f"norm={norm}", *fixed) for norm in ("batch", "layer")]
+    for cell in cells:
+        fit(cell, title=cell.folder.name)
+    assert run_sweep(cells, LOGGING) == 0
+    assert "Chosen on validation: " in caplog.text
+    page = (sweep / "report/report.html").read_text(encoding="utf-8")
+    assert "Chosen on validation: " in page
+    (cells[0].folder / "patients.csv").write_text("patient\n")
+    (cells[1].folder / "patients.csv").write_text("patient\n")
+    assert run_sweep(cells, LOGGING) == 1
+    assert "there is no report: " in caplog.text
 
 
 def finished_cell(folder: Path, dice: float, *overrides: str) -> Cell:

@@ -111,6 +111,7 @@ def test_a_single_run_writes_its_folder_and_prints_its_scores(tmp_path: Path) ->
         (["-m", "epochs=1,abc"], "epochs=abc must be"),
         (["force=maybe"], "force=maybe must be true or false"),
         (["plan=maybe"], "plan=maybe must be true or false"),
+        (["report=maybe"], "report=maybe must be true or false"),
         (["limit=-1"], "limit=-1 must be null or a number of hours > 0"),
         (["name="], "name= must be a plain folder name"),
         (["name=../x"], "name=../x must be a plain folder name"),

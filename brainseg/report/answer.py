@@ -1,0 +1,185 @@
+"""The answer in plain words, derived; it never claims more than the tests allow."""
+
+from brainseg.report.configurations import Configuration
+from brainseg.report.effects import Effect
+from brainseg.report.factors import phrase
+from brainseg.report.rates import with_rate
+from brainseg.report.resample import Interval
+from brainseg.report.significance import Comparison
+from brainseg.report.study import Judgement, Study
+
+_ASKED = {"norm": "which norm", "loss": "which loss", "epochs": "how many epochs"}
+
+
+def question(study: Study) -> str:
+    """What the sweep asks, from its factors."""
+    asked = [_ASKED.get(factor, f"which {factor}") for factor in study.factors]
+    if not asked:
+        return "How well does this configuration segment patients it has not seen?"
+    listed = asked[0] if len(asked) == 1 else f"{', '.join(asked[:-1])} and {asked[-1]}"
+    return f"{listed[0].upper()}{listed[1:]}: by how much, and is it more than chance?"
+
+
+def answer(study: Study) -> str:
+    """One sentence: what was chosen on val, its test Dice, and what may be said of its lead."""
+    return sentence(study.main, rated=study.fair)
+
+
+def sentence(judgement: Judgement, *, rated: bool = False) -> str:
+    """The sentence of one judgement; `rated` names the learning rate of the winner too."""
+    winner = judgement.winner
+    chosen = phrase(with_rate(winner)) if rated else winner.name
+    alone = len(judgement.configurations) == 1
+    start = f"Only one configuration: {chosen}" if alone else f"Chosen on validation: {chosen}"
+    if judgement.test is None:
+        scores = f"val Dice {winner.val:.3f}; there are no test scores"
+        return f"{start}; {scores}, so how good it is cannot be said."
+    parts = [start, f"test Dice {span(judgement.test)}"]
+    if winner.leaky:
+        parts.append(
+            "the split is LEAKY, patients are on both sides of it, so this says nothing of "
+            "patients it has not seen"
+        )
+    elif judgement.lead and judgement.runner_up:
+        others = sum(each.verdict != "same" for each in judgement.against)
+        parts.append(lead(judgement.lead, unlike(judgement.runner_up, winner), others))
+    elif alone:
+        parts.append("there is nothing to compare it with")
+    else:
+        parts.append("the others are the same model or have no test scores")
+    return "; ".join(parts) + "."
+
+
+def lead(found: Comparison, rival: str, others: int = 1) -> str:
+    """What may be said of the winner's lead over a rival, one of as many others."""
+    size = signed(found.difference)
+    ahead = found.difference.mean > 0
+    one = f"its lead over {rival}, {size}," if ahead else f"on test it is behind {rival}, {size},"
+    if found.patients == 0:
+        return f"it and {rival} share no test patient, so they cannot be compared"
+    match found.verdict:
+        case "ahead":
+            return f"{one} is beyond the noise of patients and seeds"
+        case "behind":
+            return f"{one} beyond the noise of patients and seeds: the choice did not hold"
+        case "networks":
+            verb = "is beyond" if ahead else "beyond"
+            return (
+                f"{one} {verb} the noise of patients, but with one seed nobody can say whether "
+                "the method or its start is better"
+            )
+        case "seeds":
+            verb = "is beyond" if ahead else "beyond"
+            return (
+                f"{one} {verb} the noise of patients, but within that of seeds, of which there are "
+                f"{found.seeds}"
+            )
+        case "few":
+            return f"{found.patients} test patients are too few to tell it from {rival}"
+        case "same":
+            return f"it and {rival} score the same on every test patient"
+    verb = "is within" if ahead else "within"
+    apart = not found.difference.low <= 0 <= found.difference.high
+    why = f" (corrected for {others} comparisons)" if apart and others > 1 else ""
+    if found.p_seeds is None:
+        alone = "and one seed says nothing of that of seeds"
+        return f"{one} {verb} the noise of patients{why}, {alone}"
+    return f"{one} {verb} the noise of patients and seeds{why}"
+
+
+def findings(study: Study) -> list[str]:
+    """Further sentences, one a finding: the winner against all, then every factor."""
+    if study.main.winner.leaky:
+        return ["No difference is judged: on a leaky split it need not hold for other patients."]
+    found = [_against(study.main)] if len(study.main.against) > 1 else []
+    found += [_of_factor(each) for each in study.effects]
+    clear = [each for each in study.interactions if each.verdict in ("ahead", "behind")]
+    if study.interactions:
+        told = f"{len(clear)} of {len(study.interactions)}" if clear else "none of the"
+        found.append(
+            f"Interactions: {told} differences of differences "
+            f"{'is' if len(clear) == 1 else 'are'} beyond the noise of patients and seeds."
+        )
+    if study.main.lead:
+        found.append(_power(study.main.lead))
+    return found
+
+
+def unlike(rival: Configuration, winner: Configuration) -> str:
+    """What sets a rival apart from the winner, in words: `batch norm`, `dice, 50 epochs`."""
+    differ = {k: v for k, v in rival.levels.items() if winner.levels.get(k) != v}
+    return phrase(differ)
+
+
+def span(value: Interval) -> str:
+    """A score with its interval: `0.861 (0.832 to 0.884)`."""
+    if value.low != value.low:
+        return f"{value.mean:.3f} (one patient, no interval)"
+    return f"{value.mean:.3f} ({value.low:.3f} to {value.high:.3f})"
+
+
+def signed(value: Interval) -> str:
+    """A difference without its sign, with its interval seen from that side."""
+    if value.mean >= 0:
+        return span(value)
+    return span(Interval(-value.mean, -value.high, -value.low))
+
+
+def _against(judgement: Judgement) -> str:
+    counts: dict[str, int] = {}
+    for each in judgement.against:
+        counts[each.verdict] = counts.get(each.verdict, 0) + 1
+    words = {
+        "ahead": "ahead of {} beyond the noise of patients and seeds",
+        "behind": "behind {} beyond that noise",
+        "networks": "apart from {} beyond the noise of patients, by networks of one seed each",
+        "seeds": "beyond the noise of patients, but within that of seeds, against {}",
+        "noise": "within the noise against {}",
+        "same": "the same model as {}",
+        "few": "tested on too few patients to tell it from {}",
+    }
+    said = [text.format(counts[key]) for key, text in words.items() if key in counts]
+    return f"Of the {len(judgement.against)} others, the winner is {'; '.join(said)}."
+
+
+def _of_factor(found: Effect) -> str:
+    judged = " (judged on the last epoch)" if found.which == "last" else ""
+    same = (
+        f" At the best epoch {found.same} of the pairs are one and the same model."
+        if found.same
+        else ""
+    )
+    if not found.pairs:
+        return f"{found.factor}: no two cells differ in it alone, so it cannot be judged."
+    clear = [each for each in found.pairs if each.verdict in ("ahead", "behind", "networks")]
+    if not clear:
+        largest = max(found.pairs, key=lambda each: abs(each.difference.mean))
+        least = min(each.detectable for each in found.pairs)
+        said = f"no two levels are told apart; the largest difference is {_pair(largest)}"
+        tail = f"less than {least:.3f} could hardly have been shown" if least == least else ""
+        return f"{found.factor}{judged}: {'; '.join(t for t in (said, tail) if t)}.{same}"
+    one = any(each.verdict == "networks" for each in clear)
+    beyond = "patients, with one seed each" if one else "patients and seeds"
+    said = "; ".join(_pair(each) for each in clear)
+    return f"{found.factor}{judged}: beyond the noise of {beyond}: {said}.{same}"
+
+
+def _pair(found: Comparison) -> str:
+    level = [name.partition("=")[2] for name in (found.first, found.second)]
+    if found.difference.mean < 0:
+        level.reverse()
+    return f"{level[0]} over {level[1]} by {signed(found.difference)}"
+
+
+def _power(found: Comparison) -> str:
+    seeds = "one seed" if found.seeds == 1 else f"{found.seeds} seeds"
+    least = f"{found.detectable:.3f}" if found.detectable < 1 else "any Dice"
+    said = (
+        f"With {found.patients} test patients and {seeds}, a true lead of less than {least} would "
+        "have been missed more than 1 time in 5"
+    )
+    if found.verdict in ("ahead", "behind", "same"):
+        return f"{said}."
+    if found.needed is None:
+        return f"{said}; no number of patients settles the lead seen here: it takes more seeds."
+    return f"{said}; to settle the lead seen here takes about {found.needed} test patients."

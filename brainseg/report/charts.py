@@ -1,0 +1,134 @@
+"""Figures of comparisons, curves and patients."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from brainseg.report.configurations import Configuration
+from brainseg.report.curves import curves
+from brainseg.report.patients import matrix
+from brainseg.report.ranks import Ranks, cliques
+from brainseg.report.significance import Comparison
+from brainseg.report.style import GREY, MAP, canvas, colour, legend, marker
+
+_MOST = 20  # rows that a figure can hold
+
+
+def leads(comparisons: Sequence[Comparison], winner: str) -> Figure | None:
+    """The winner's lead over each other configuration with its interval; filled: beyond noise."""
+    shown = [each for each in comparisons if each.patients][:_MOST]
+    if not shown:
+        return None
+    figure, (axis,) = canvas(7, 1.1 + 0.36 * len(shown))
+    axis.axvline(0, color=GREY, linewidth=1)
+    for place, each in enumerate(shown):
+        value = each.difference
+        errors = [[value.mean - value.low], [value.high - value.mean]]
+        clear = each.verdict in ("ahead", "behind")
+        face = colour(0) if clear else "white"
+        axis.errorbar(value.mean, place, xerr=errors, fmt="o", color=colour(0), mfc=face, capsize=3)
+    axis.set_yticks(range(len(shown)), [each.second for each in shown])
+    axis.invert_yaxis()
+    axis.set_xlabel(f"test Dice of {winner} less that of the other, 95 % interval", fontsize=9)
+    return figure
+
+
+def critical_difference(ranks: Ranks | None) -> Figure | None:
+    """Mean ranks over patients; a bar joins those that Nemenyi's test does not tell apart."""
+    if ranks is None or ranks.critical is None or len(ranks.names) < 3:
+        return None
+    count = len(ranks.names)
+    joined = cliques(ranks.mean, ranks.critical)
+    half = (count + 1) // 2
+    lowest = half + 1 + 0.5 * len(joined)
+    figure, (axis,) = canvas(8, 1.3 + 0.3 * lowest)
+    for place, index in enumerate(np.argsort(ranks.mean)):
+        rank, best = ranks.mean[index], place < half
+        depth = 0.5 * len(joined) + 1 + (place if best else count - 1 - place)
+        edge = 1 - 0.05 * count if best else count + 0.05 * count
+        axis.plot([rank, rank, edge], [0, depth, depth], color=GREY, linewidth=0.9)
+        axis.text(
+            edge,
+            depth,
+            f" {ranks.names[index]} ({rank:.2f}) ",
+            ha="right" if best else "left",
+            va="center",
+            fontsize=9,
+        )
+    for number, (low, high) in enumerate(joined):
+        at = 0.5 * (number + 1)
+        axis.plot([low - 0.03, high + 0.03], [at, at], color=colour(1), linewidth=4)
+    axis.plot([1, 1 + ranks.critical], [-0.7, -0.7], color="black", linewidth=2)
+    axis.text(1, -0.85, f"critical difference {ranks.critical:.2f}", va="bottom", fontsize=9)
+    axis.set(xlim=(1 - 0.05 * count, 1.05 * count), ylim=(lowest, -1.6), yticks=[])
+    axis.set_xticks(range(1, count + 1))
+    axis.set_xlabel(f"mean rank over {ranks.patients} patients (1 is best)")
+    axis.spines["left"].set_visible(False)
+    axis.grid(visible=False)
+    return figure
+
+
+def learning(configurations: Sequence[Configuration], factors: Sequence[str]) -> Figure | None:
+    """Learning curves by level of each factor: val solid, train dashed, band from seed to seed."""
+    shown = [factor for factor in factors[:3] if curves(configurations, factor, "val/dice")]
+    if not shown:
+        return None
+    figure, axes = canvas(5.0 * len(shown), 3.6, len(shown))
+    for axis, factor in zip(axes, shown, strict=True):
+        _learn(axis, configurations, factor)
+    return figure
+
+
+def patients(configurations: Sequence[Configuration]) -> Figure | None:
+    """Test Dice of each patient (rows, hardest first) in each configuration (val order)."""
+    table = matrix(configurations)
+    if table.empty:
+        return None
+    ordered = table.loc[table.mean(axis=1).sort_values().index][:40]
+    width = min(12.0, 3.2 + 0.35 * ordered.shape[1])
+    figure, (axis,) = canvas(width, 1.2 + 0.2 * len(ordered))
+    drawn = axis.imshow(ordered.to_numpy(dtype=float), cmap=MAP, vmin=0, vmax=1, aspect="auto")
+    axis.set_yticks(range(len(ordered)), [str(name) for name in ordered.index], fontsize=7)
+    axis.set_xticks(range(ordered.shape[1]), [str(n + 1) for n in range(ordered.shape[1])])
+    axis.set_xlabel("configuration, by its place on val")
+    axis.grid(visible=False)
+    figure.colorbar(drawn, ax=axis, label="test Dice", fraction=0.05)
+    return figure
+
+
+def groups(table: pd.DataFrame) -> Figure | None:
+    """Mean test Dice by subgroup: of the winner, and over all configurations."""
+    first = ("institution", "tumour size", "missing sequence")
+    shown = table[table["about"].isin(first)]
+    if shown.empty:
+        return None
+    figure, (axis,) = canvas(7, 1.0 + 0.32 * len(shown))
+    places = np.arange(len(shown))
+    axis.plot(shown["winner"], places, marker(0), color=colour(0), label="winner")
+    axis.plot(
+        shown["all"], places, marker(1), color=colour(1), mfc="white", label="all configurations"
+    )
+    names = [f"{r.about} {r.level} (n = {r.patients})" for r in shown.itertuples()]
+    axis.set_yticks(places, names)
+    axis.invert_yaxis()
+    axis.set_xlim(0, 1)
+    axis.set_xlabel("mean test Dice by patient")
+    legend(axis)
+    return figure
+
+
+def _learn(axis: Axes, configurations: Sequence[Configuration], factor: str) -> None:
+    for column, line in (("val/dice", "-"), ("train/dice", "--")):
+        for number, (level, band) in enumerate(curves(configurations, factor, column).items()):
+            epochs = np.arange(1, len(band.mean) + 1)
+            label = level if line == "-" else None
+            axis.plot(epochs, band.mean, line, color=colour(number), label=label, linewidth=1.6)
+            if line == "-":
+                axis.fill_between(epochs, band.low, band.high, color=colour(number), alpha=0.15)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.set(xlabel="epoch", ylabel="Dice (val solid, train dashed)")
+    legend(axis, factor)

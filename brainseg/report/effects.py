@@ -1,0 +1,167 @@
+"""What each factor does: its levels compared in equal company, and how factors interact."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from brainseg.report.configurations import Configuration, same_model
+from brainseg.report.factors import level_order
+from brainseg.report.resample import Interval, interval
+from brainseg.report.significance import (
+    Comparison,
+    compare,
+    corrected,
+    differences,
+    noise_of_seeds,
+)
+
+Pairs = list[tuple[Configuration, Configuration]]
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One factor.
+
+    Attributes:
+        factor: its name.
+        which: the checkpoint that it is judged on: last for epochs, else best.
+        means: mean test Dice of each level over the combinations that all levels have, with its
+            interval over patients and seeds.
+        seeds: by level, the mean test Dice of each seed.
+        pairs: its levels, two by two, corrected within the factor.
+        same: how many pairs of configurations are one and the same model at their best epoch.
+    """
+
+    factor: str
+    which: str
+    means: dict[str, Interval]
+    seeds: dict[str, list[float]]
+    pairs: list[Comparison]
+    same: int = 0
+
+
+def effect(factor: str, configurations: Sequence[Configuration]) -> Effect:
+    """The effect of a factor among configurations of one split.
+
+    Two levels are compared as the mean over all pairs of configurations that differ in that factor
+    alone. `epochs` is judged on the last checkpoint: the best of 100 epochs contains that of 50.
+    """
+    which = "last" if factor == "epochs" else "best"
+    order = level_order(factor, [each.levels[factor] for each in configurations])
+    seeds = noise_of_seeds(configurations, which)
+    complete = _complete(factor, order, configurations)
+    matched = {pair: _matched(factor, *pair, configurations) for pair in combinations(order, 2)}
+    known = {pair: found for pair, found in matched.items() if found}
+    pairs = [
+        compare(
+            differences([one for one, _ in found], [other for _, other in found], which),
+            seeds,
+            family=factor,
+            first=f"{factor}={high}",
+            second=f"{factor}={low}",
+            which=which,
+            size=len(known),
+            weight=2 / len(found),
+        )
+        for (high, low), found in known.items()
+    ]
+    tables = {level: differences(complete[level], (), which) for level in order if complete[level]}
+    return Effect(
+        factor,
+        which,
+        {level: interval(table) for level, table in tables.items()},
+        {level: [float(value) for value in table.mean(1)] for level, table in tables.items()},
+        corrected(pairs),
+        sum(same_model(*pair) for found in known.values() for pair in found),
+    )
+
+
+def interaction(
+    first: str, second: str, configurations: Sequence[Configuration]
+) -> list[Comparison]:
+    """Differences of differences of two factors, corrected together.
+
+    For levels a, b of the first and c, d of the second: (a - b) at c less (a - b) at d, as the mean
+    over all settings of the other factors for which the four exist.
+    """
+    which = "last" if "epochs" in (first, second) else "best"
+    one = level_order(first, [each.levels[first] for each in configurations])
+    other = level_order(second, [each.levels[second] for each in configurations])
+    found = []
+    for a, b in combinations(one, 2):
+        for c, d in combinations(other, 2):
+            squares = _squares({first: (a, b), second: (c, d)}, configurations)
+            if squares:
+                plus = [each for ac, _, _, bd in squares for each in (ac, bd)]
+                minus = [each for _, ad, bc, _ in squares for each in (ad, bc)]
+                words = (f"{a} - {b} at {second}={c}", f"{a} - {b} at {second}={d}")
+                found.append((2 * differences(plus, minus, which), 4 / len(squares), words))
+    seeds = noise_of_seeds(configurations, which)
+    return corrected(
+        [
+            compare(
+                table,
+                seeds,
+                family=f"{first} x {second}",
+                first=words[0],
+                second=words[1],
+                which=which,
+                size=len(found),
+                weight=weight,
+            )
+            for table, weight, words in found
+        ]
+    )
+
+
+def _matched(
+    factor: str, first: str, second: str, configurations: Sequence[Configuration]
+) -> Pairs:
+    """Pairs of configurations that differ in one factor alone."""
+    of_second = [each for each in configurations if each.levels[factor] == second]
+    others = {_others(each, factor): each for each in of_second}
+    return [
+        (each, others[_others(each, factor)])
+        for each in configurations
+        if each.levels[factor] == first and _others(each, factor) in others
+    ]
+
+
+def _complete(
+    factor: str, order: Sequence[str], configurations: Sequence[Configuration]
+) -> dict[str, list[Configuration]]:
+    """By level, the configurations whose company exists with every level."""
+    company: dict[tuple[str, ...], int] = {}
+    for each in configurations:
+        key = _others(each, factor)
+        company[key] = company.get(key, 0) + 1
+    whole = {key for key, count in company.items() if count == len(order)}
+    return {
+        level: [
+            each
+            for each in configurations
+            if each.levels[factor] == level and _others(each, factor) in whole
+        ]
+        for level in order
+    }
+
+
+def _squares(
+    corners: dict[str, tuple[str, str]], configurations: Sequence[Configuration]
+) -> list[tuple[Configuration, ...]]:
+    """Fours of configurations, one at each corner, in equal company."""
+    (first, one), (second, other) = corners.items()
+    known = {tuple(each.levels.items()): each for each in configurations}
+    squares = []
+    for each in configurations:
+        if (each.levels[first], each.levels[second]) == (one[0], other[0]):
+            keys = [
+                tuple((each.levels | {first: a, second: b}).items()) for a in one for b in other
+            ]
+            if all(key in known for key in keys):
+                squares.append(tuple(known[key] for key in keys))
+    return squares
+
+
+def _others(configuration: Configuration, factor: str) -> tuple[str, ...]:
+    return tuple(level for name, level in configuration.levels.items() if name != factor)

@@ -1,0 +1,171 @@
+"""The cells of sweeps, read from their folders: what finished, and what did not and why."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from omegaconf import OmegaConf
+
+from brainseg import manifest
+from brainseg.cell import HISTORY, METRICS
+from brainseg.identity import identity
+from brainseg.manifest import MANIFEST, Listed, Manifest
+from brainseg.progress import progress
+from brainseg.report.cells import SCORES, Result
+
+COLUMNS = ("checkpoint", "split", "patient", "institution", "slices", "target", "pixels", *SCORES)
+_AGREE = 1e-4  # patients.csv holds float32 values, metrics.json their mean
+
+
+@dataclass(frozen=True)
+class Absent:
+    """A cell without a result: its state (broken, failed, interrupted, ...) and the reason."""
+
+    name: str
+    state: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """What lies in the folders of sweeps.
+
+    Attributes:
+        results: the finished cells.
+        absent: the others.
+        commands: those that made the cells.
+        notes: what a reader must know of how complete this is.
+    """
+
+    results: list[Result]
+    absent: list[Absent] = field(default_factory=list)
+    commands: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def read(folders: Sequence[Path]) -> Found:
+    """Read the cells of one sweep or several, or of a single run.
+
+    Raises:
+        FileNotFoundError: a folder is no sweep and no run.
+        ValueError: `sweep.json` is broken, or two cells are one cell by name or by settings.
+    """
+    found = Found([])
+    where: dict[str, Path] = {}
+    for folder in folders:
+        listed = _manifest(folder, found.notes)
+        for name, cell in listed.cells.items():
+            path = listed.folder / name
+            if name in where:
+                raise ValueError(
+                    f"{path} and {where[name]} have one name, so they are one cell; "
+                    "report over one of their sweeps, or move one of the folders away"
+                )
+            where[name] = path
+            result = _read_cell(path, cell, listed)
+            if isinstance(result, Result):
+                found.results.append(result)
+            else:
+                found.absent.append(result)
+        found.commands.append(listed.command)
+    used = dict.fromkeys([*found.commands, *(r.metrics.get("command", "") for r in found.results)])
+    found.commands[:] = [command for command in used if command]
+    _refuse_twins(found.results)
+    return found
+
+
+def _manifest(folder: Path, notes: list[str]) -> Manifest:
+    """The cells that a sweep lists, and those in its folder that it does not."""
+    folder = folder.absolute()
+    inside = sorted(path.parent for path in folder.glob("*/.hydra") if path.parent.suffix != ".old")
+    unlisted = {path.name: Listed("", "", 0, 0) for path in inside}
+    if (folder / MANIFEST).is_file() or not inside:
+        listed = manifest.read(folder)
+        return Manifest(listed.folder, listed.command, unlisted | listed.cells)
+    notes.append(
+        f"{folder.name} has no {MANIFEST} (an older version made it), so cells that never began "
+        "are not known."
+    )
+    return Manifest(folder, "", unlisted)
+
+
+def _read_cell(path: Path, cell: Listed, listed: Manifest) -> Result | Absent:
+    try:
+        if not (path / METRICS).is_file():
+            (state,) = progress(Manifest(listed.folder, listed.command, {path.name: cell}))
+            reason = state.reason or f"{state.epoch} of {cell.epochs or '?'} epochs trained"
+            return Absent(path.name, state.state, reason)
+        return _read_result(path)
+    except Exception as error:  # YAML, JSON, pandas and OmegaConf raise errors of their own
+        first = (str(error).splitlines() or [""])[0]
+        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        return Absent(path.name, "broken", f"{kind}{first}")
+
+
+def _read_result(path: Path) -> Result:
+    try:
+        metrics = json.loads((path / METRICS).read_text(encoding="utf-8"))
+        _refuse_bad(metrics)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{METRICS} is broken ({type(error).__name__}: {error}); move the folder away and run "
+            "its command again"
+        ) from error
+    config = OmegaConf.to_container(OmegaConf.load(path / ".hydra/config.yaml"))
+    choices: Any = OmegaConf.load(path / ".hydra/hydra.yaml")
+    assert isinstance(config, dict)
+    patients = pd.read_csv(path / "patients.csv")
+    if lacking := [name for name in COLUMNS if name not in patients]:
+        raise ValueError(f"patients.csv lacks the column {lacking[0]}")
+    history = path / HISTORY
+    result = Result(
+        path.name,
+        {str(key): value for key, value in config.items()},
+        {str(group): str(option) for group, option in choices.hydra.runtime.choices.items()},
+        metrics,
+        patients,
+        pd.read_csv(history) if history.is_file() else pd.DataFrame(),
+    )
+    _refuse_other_patients(result)
+    return result
+
+
+def _refuse_bad(metrics: dict[str, Any]) -> None:
+    needed = [metrics["scores"]["best"]["val"]["dice"], metrics["best_epoch"], metrics["epochs"]]
+    needed += [metrics["seed"], *metrics["seconds"].values()]
+    needed += [each.get("dice", 0) for each in metrics["scores"]["best"].values()]
+    if not all(math.isfinite(value) for value in needed):
+        raise ValueError("a number in it is not finite")
+    if not {"train", "val", "test"} <= set(metrics["split"].get("members", metrics["split"])):
+        raise KeyError("split.members")
+    bool(metrics["split"]["leaky"])
+    str(metrics["data"]["fingerprint"])
+
+
+def _refuse_other_patients(result: Result) -> None:
+    told, counted = result.score("best", "test"), result.by_patient()
+    if counted.index.has_duplicates or not counted.between(0, 1).all():
+        raise ValueError("patients.csv has a patient twice, or a Dice outside 0 to 1")
+    if told is None or counted.empty:
+        return
+    if abs(float(counted.mean()) - told) > _AGREE:
+        raise ValueError(
+            f"the mean Dice of patients.csv, {counted.mean():.4f}, is not that of {METRICS}, "
+            f"{told:.4f}"
+        )
+
+
+def _refuse_twins(results: Sequence[Result]) -> None:
+    seen: dict[str, str] = {}
+    for result in results:
+        key = json.dumps(identity(result.config), sort_keys=True, default=str)
+        if key in seen:
+            raise ValueError(
+                f"{result.name} and {seen[key]} have the same settings, so they are one cell; "
+                "report over one of them"
+            )
+        seen[key] = result.name

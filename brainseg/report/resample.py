@@ -1,0 +1,76 @@
+"""Bootstrap over patients and seeds, and intervals and ranks from its draws."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+DRAWS = 5000
+LEVEL = 0.95
+
+Table = NDArray[np.float64]  # [..., S, P]: a row per seed, a column per patient
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean and its 95 % interval; both ends are nan where one patient alone was tested."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def draws(table: Table, *, seed: int = 0, count: int = DRAWS) -> NDArray[np.float64]:
+    """Means of bootstrap samples of patients and, where there are several, of seeds: [..., count].
+
+    Patients and seeds are drawn independently (a crossed, or hierarchical, bootstrap), the same
+    for every leading axis, so that differences between its entries are paired. From n patients
+    n - 1 are drawn and from S seeds S - 1, with replacement: then the variance of a draw is that
+    of the mean, s^2 / n, which n draws would put (n - 1) / n too low (Rao and Wu 1988).
+
+    Args:
+        table: [..., S, P].
+        seed: of the draws.
+        count: how many.
+    """
+    seeds, patients = table.shape[-2:]
+    by_seed = _weights((seed, 0), seeds, count)  # [count, S]
+    by_patient = _weights((seed, 1), patients, count)  # [count, P]
+    means: NDArray[np.float64] = ((by_seed @ table) * by_patient).sum(-1)
+    return means
+
+
+def interval(table: Table) -> Interval:
+    """Mean of a table [S, P], with the 95 % percentile interval of `draws`."""
+    mean = float(table.mean()) if table.size else float("nan")
+    if table.shape[-1] < 2:
+        return Interval(mean, float("nan"), float("nan"))
+    tail = (1 - LEVEL) / 2 * 100
+    low, high = np.percentile(draws(table), [tail, 100 - tail])
+    return Interval(mean, float(low), float(high))
+
+
+def rank_draws(tables: Table) -> NDArray[np.float64]:
+    """Ranks (1 is the highest mean) of configurations in each draw: [K, count].
+
+    Args:
+        tables: [K, S, P], the same seeds and patients for each of K configurations. Equal means
+            share the mean of their ranks.
+    """
+    means = draws(tables)  # [K, count]
+    above = (means[None] > means[:, None]).sum(1)
+    equal = (means[None] == means[:, None]).sum(1)
+    ranks: NDArray[np.float64] = above + (equal + 1) / 2
+    return ranks
+
+
+@lru_cache(maxsize=8)  # every comparison of a sweep draws the same patients and seeds
+def _weights(seed: tuple[int, int], units: int, count: int) -> NDArray[np.float64]:
+    """Share of each unit in each draw: [count, units]."""
+    if units < 2:
+        return np.ones((count, units))
+    rng = np.random.default_rng(seed)
+    drawn = rng.multinomial(units - 1, np.full(units, 1 / units), size=count)
+    shares: NDArray[np.float64] = drawn / (units - 1)
+    return shares

@@ -1,0 +1,171 @@
+"""Paired comparisons over the same patients: how large a difference is, and what may be said."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from brainseg.report.configurations import Configuration
+from brainseg.report.paired import effect_size, false_claim, holm, signed_rank
+from brainseg.report.resample import Interval, Table, interval
+from brainseg.report.variance import (
+    ALPHA,
+    SeedNoise,
+    both_p,
+    detectable,
+    noise,
+    patients_needed,
+    seed_noise,
+)
+
+Verdict = Literal["ahead", "behind", "networks", "seeds", "noise", "same", "few"]
+FEWEST = 6  # patients: with fewer no two-sided signed-rank test reaches 0.05
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One paired comparison, first minus second.
+
+    Attributes:
+        family: what it was corrected with.
+        first: what is compared, in words.
+        second: with what.
+        which: the checkpoint that was scored, best or last.
+        difference: of mean test Dice by patient, with its interval over patients and seeds.
+        seeds: seeds that both have.
+        patients: patients that both have.
+        wins: share of the patients on which the first is better; ties count half.
+        effect: Cohen's d_z: mean over standard deviation of the patients' differences.
+        p_wilcoxon: of the signed-rank test over patients.
+        p_seeds: of the test to which patients and seeds are both chance; None where no
+            configuration has two seeds.
+        p_wilcoxon_holm: the first, corrected within the family.
+        p_holm: the larger of both, corrected within the family.
+        false_claim: probability that the first is not better, by Christodoulou et al. 2025.
+        detectable: the smallest true difference that would have been found 4 times in 5.
+        needed: test patients that would settle a difference of this size; None: none would.
+    """
+
+    family: str
+    first: str
+    second: str
+    which: str
+    difference: Interval
+    seeds: int
+    patients: int
+    wins: float
+    effect: float
+    p_wilcoxon: float
+    p_seeds: float | None
+    false_claim: float
+    detectable: float
+    needed: int | None
+    p_wilcoxon_holm: float = 1.0
+    p_holm: float = 1.0
+
+    @property
+    def verdict(self) -> Verdict:
+        """What may be said of it.
+
+        ahead, behind: beyond the noise of patients and seeds: both p, corrected, below 0.05, and 0
+        outside the interval. networks: the same with one seed, so of these networks alone. seeds:
+        beyond the noise of patients, within that of seeds. noise: neither. same: no patient
+        differs. few: too few patients for any test.
+        """
+        if self.wins == 0.5 and self.difference == Interval(0.0, 0.0, 0.0):
+            return "same"
+        if self.patients < FEWEST:
+            return "few"
+        clear = not self.difference.low <= 0 <= self.difference.high
+        if self.p_holm < ALPHA and clear:
+            if self.p_seeds is None:
+                return "networks"
+            return "ahead" if self.difference.mean > 0 else "behind"
+        return "seeds" if self.p_wilcoxon_holm < ALPHA and self.p_seeds is not None else "noise"
+
+
+def differences(
+    first: Sequence[Configuration], second: Sequence[Configuration], which: str = "best"
+) -> Table:
+    """Paired differences [S, P] of test Dice: mean of the first less mean of the second.
+
+    Only seeds and patients that all of them have. Where they have no seed in common, each is first
+    pooled over its own, and S is 1. P is 0 where they have no patient in common. Without a second
+    it is the mean of the first.
+    """
+    tables = [(each.best if which == "best" else each.last) for each in (*first, *second)]
+    patients = sorted(set.intersection(*(set(table.columns) for table in tables)))
+    seeds = sorted(set.intersection(*(set(table.index) for table in tables)))
+    if seeds:
+        arrays = [table.loc[seeds, patients].to_numpy(dtype=float) for table in tables]
+    else:
+        arrays = [table[patients].to_numpy(dtype=float).mean(0, keepdims=True) for table in tables]
+    plus, minus = arrays[: len(first)], arrays[len(first) :]
+    result: Table = np.mean(plus, axis=0) - (np.mean(minus, axis=0) if minus else 0)
+    return result
+
+
+def noise_of_seeds(configurations: Sequence[Configuration], which: str = "best") -> SeedNoise:
+    """How much mean test Dice varies with the seed, pooled over configurations."""
+    tables = [each.best if which == "best" else each.last for each in configurations]
+    return seed_noise([table.to_numpy(dtype=float) for table in tables])
+
+
+def compare(
+    table: Table,
+    seeds: SeedNoise,
+    *,
+    family: str,
+    first: str,
+    second: str,
+    which: str = "best",
+    size: int = 1,
+    weight: float = 2.0,
+) -> Comparison:
+    """One comparison from paired differences; `family` makes the correction.
+
+    Args:
+        table: [S, P], first minus second.
+        seeds: of one network.
+        family: its name.
+        first: what is compared.
+        second: with what.
+        which: the checkpoint that was scored.
+        size: how many comparisons the family has.
+        weight: sum of the squared weights of the configurations: 2 for a pair.
+    """
+    by_patient = table.mean(0)
+    chance = noise(table, seeds, weight) if len(by_patient) > 1 else None
+    mean = float(by_patient.mean()) if by_patient.size else float("nan")
+    return Comparison(
+        family=family,
+        first=first,
+        second=second,
+        which=which,
+        difference=interval(table),
+        seeds=len(table),
+        patients=len(by_patient),
+        wins=float(((np.sign(by_patient) + 1) / 2).mean()) if by_patient.size else 0.5,
+        effect=effect_size(by_patient),
+        p_wilcoxon=signed_rank(by_patient),
+        p_seeds=both_p(mean, chance) if chance else None,
+        false_claim=false_claim(by_patient),
+        detectable=detectable(chance, comparisons=size) if chance else float("nan"),
+        needed=patients_needed(chance, mean, comparisons=size) if chance else None,
+    )
+
+
+def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """The comparisons of one family, with Holm's correction within it.
+
+    A pair that is one and the same model on every patient is no test and does not count.
+    """
+    tested = [each for each in comparisons if each.verdict != "same"]
+    of_patients = holm([each.p_wilcoxon for each in tested])
+    of_both = holm([max(each.p_wilcoxon, each.p_seeds or 0.0) for each in tested])
+    found = {
+        id(each): replace(each, p_wilcoxon_holm=one, p_holm=both)
+        for each, one, both in zip(tested, of_patients, of_both, strict=True)
+    }
+    return [found.get(id(each), each) for each in comparisons]

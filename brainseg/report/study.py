@@ -1,0 +1,167 @@
+"""All that a report says, computed once: who was chosen, by how much, and what else was found."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from brainseg.report.configurations import Configuration, group, pool, same_model
+from brainseg.report.effects import Effect, effect, interaction
+from brainseg.report.gather import Found
+from brainseg.report.ranks import Ranks, rank
+from brainseg.report.rates import RATE, at_each_rate, at_own_rate, swept
+from brainseg.report.resample import Interval, interval
+from brainseg.report.significance import (
+    Comparison,
+    compare,
+    corrected,
+    differences,
+    noise_of_seeds,
+)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The choice among configurations of one split.
+
+    Attributes:
+        configurations: in val order; the first is the winner.
+        test: mean test Dice of the winner by patient; None without test scores.
+        lead: of the winner over the next on val that is another model; None where there is none.
+        runner_up: that one.
+        against: the winner with every other, corrected together.
+    """
+
+    configurations: list[Configuration]
+    test: Interval | None
+    lead: Comparison | None
+    runner_up: Configuration | None
+    against: list[Comparison]
+
+    @property
+    def winner(self) -> Configuration:
+        """The best on val."""
+        return self.configurations[0]
+
+
+@dataclass(frozen=True)
+class Study:
+    """The content of a report.
+
+    Attributes:
+        found: the cells.
+        configurations: all of them, in val order.
+        groups: those of one split each; the first is judged.
+        fair: whether each is taken at its own best learning rate on val.
+        main: the judgement.
+        by_rate: the judgement at each fixed learning rate, where it is swept.
+        effects: of each factor.
+        interactions: of each two factors.
+        ranks: None where there is nothing to rank.
+    """
+
+    found: Found
+    configurations: list[Configuration]
+    groups: list[list[Configuration]]
+    fair: bool
+    main: Judgement
+    by_rate: dict[str, Judgement]
+    effects: list[Effect]
+    interactions: list[Comparison]
+    ranks: Ranks | None
+
+    @property
+    def factors(self) -> list[str]:
+        """The names of the factors."""
+        return list(self.configurations[0].levels)
+
+    @property
+    def comparisons(self) -> list[Comparison]:
+        """Every paired comparison."""
+        levels = [pair for each in self.effects for pair in each.pairs]
+        rates = [each for one in self.by_rate.values() for each in one.against]
+        return [*self.main.against, *levels, *self.interactions, *rates]
+
+
+def study(found: Found) -> Study:
+    """Compute everything from the cells that were found.
+
+    Raises:
+        ValueError: no cell is finished, or a patient is tested twice with one seed.
+    """
+    if not found.results:
+        lines = [f"{each.name} {each.state}: {each.reason}" for each in found.absent]
+        lines.append("no cell is finished; run the sweep's command, then report again")
+        raise ValueError("\n".join(lines))
+    configurations = pool(found.results)
+    groups = group(configurations)
+    fair = swept(groups[0])
+    judged = at_own_rate(groups[0]) if fair else groups[0]
+    rates = at_each_rate(groups[0]) if fair else {}
+    effects, interactions = _effects(judged, groups[0] if fair else judged)
+    return Study(
+        found=found,
+        configurations=configurations,
+        groups=groups,
+        fair=fair,
+        main=judge(judged),
+        by_rate={rate: judge(each, f"at {RATE}={rate}") for rate, each in rates.items()},
+        effects=effects,
+        interactions=interactions,
+        ranks=rank(judged) if _tested(judged) else None,
+    )
+
+
+def judge(configurations: Sequence[Configuration], where: str = "") -> Judgement:
+    """Choose on val, and compare the winner with the others on test.
+
+    Args:
+        configurations: of one split, in val order.
+        where: names the family of the comparisons.
+    """
+    winner, *others = configurations
+    if winner.best.empty:
+        return Judgement(list(configurations), None, None, None, [])
+    rest = [each for each in others if not each.best.empty]
+    seeds = noise_of_seeds(configurations)
+    distinct = [each for each in rest if not same_model(winner, each)]
+    against = corrected(
+        [
+            compare(
+                differences([winner], [each]),
+                seeds,
+                family=f"winner {where}".strip(),
+                first=winner.name,
+                second=each.name,
+                size=max(1, len(distinct)),
+            )
+            for each in rest
+        ]
+    )
+    runner_up = distinct[0] if distinct else None
+    lead = against[rest.index(runner_up)] if runner_up else None
+    test = interval(winner.best.to_numpy(dtype=float))
+    return Judgement(list(configurations), test, lead, runner_up, against)
+
+
+def _effects(
+    judged: Sequence[Configuration], every: Sequence[Configuration]
+) -> tuple[list[Effect], list[Comparison]]:
+    """Effects and interactions; that of the learning rate itself among all configurations."""
+    if not _tested(judged) or not _tested(every):
+        return [], []
+    factors = _varied(judged)
+    effects = [effect(factor, judged) for factor in factors]
+    if every is not judged:
+        effects.append(effect(RATE, every))
+    pairs = [interaction(a, b, judged) for a, b in combinations(factors, 2)]
+    return effects, [each for found in pairs for each in found]
+
+
+def _varied(configurations: Sequence[Configuration]) -> list[str]:
+    """Factors that differ within these: those of other splits may differ in more."""
+    names = configurations[0].levels
+    return [name for name in names if len({each.levels[name] for each in configurations}) > 1]
+
+
+def _tested(configurations: Sequence[Configuration]) -> bool:
+    return all(not each.best.empty for each in configurations)

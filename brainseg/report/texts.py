@@ -1,0 +1,75 @@
+"""`report.md` and `table.tex`: the same content for a repository and for a paper."""
+
+from brainseg.report.content import Content
+from brainseg.report.table import Table
+
+_TEX = {
+    "\\": r"\textbackslash{}",
+    "_": r"\_",
+    "%": r"\%",
+    "&": r"\&",
+    "#": r"\#",
+    "$": r"\$",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "–": "--",
+}
+_IN_PAPER = ("val Dice", "test Dice (95 %)", "test rank", "median", "IoU", "seeds")
+
+
+def markdown(content: Content, command: str) -> str:
+    """The report as Markdown, with links to its figures beside it."""
+    parts = [f"# {content.question}", f"**{content.answer}**"]
+    parts += ["\n".join(f"- {word}" for word in content.words)] if content.words else []
+    parts.append(_table(content.board))
+    for section in content.sections:
+        parts.append(f"## {section.title}")
+        if section.text:
+            parts.append("\n".join(f"- {line}" for line in section.text))
+        parts += [f"![{p.caption}](figures/{p.name}.png)" for p in section.pictures]
+        parts += [_table(one) for one in section.tables]
+    parts.append("## How it was made")
+    facts = [f"- {name}: {value}" for name, values in content.facts.items() for value in values]
+    sizes = [
+        f"- split {split.checksum}{'' if split.fold is None else f', fold {split.fold}'}"
+        f"{', LEAKY' if split.leaky else ''}: "
+        + ", ".join(f"{part} {len(who)}" for part, who in split.members.items())
+        + " patients (listed in report.html)"
+        for split in content.splits
+    ]
+    parts.append("\n".join([*facts, *sizes, f"- this report: `{command}`"]))
+    return "\n\n".join(parts) + "\n"
+
+
+def latex(content: Content) -> str:
+    """The leaderboard as a LaTeX table that needs booktabs: what a paper has room for."""
+    board = content.board
+    first = board.header.index("val Dice")
+    chosen = [*range(1, first), *(board.header.index(name) for name in _IN_PAPER)]
+    lines = [
+        r"\begin{table}",
+        rf"\caption{{{tex(content.answer)}}}",
+        rf"\begin{{tabular}}{{{'l' * (first - 1)}{'r' * len(_IN_PAPER)}}}",
+        r"\toprule",
+        " & ".join(tex(board.header[k]) for k in chosen) + r" \\",
+        r"\midrule",
+        *(" & ".join(tex(row[k]) for k in chosen) + r" \\" for row in board.rows),
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def tex(text: str) -> str:
+    """Text with what LaTeX would take for commands escaped."""
+    return "".join(_TEX.get(letter, letter) for letter in text)
+
+
+def _table(table: Table) -> str:
+    cells = [[cell.replace("|", "\\|") for cell in row] for row in (table.header, *table.rows)]
+    lines = [f"| {' | '.join(row)} |" for row in cells]
+    rule = "|" + "|".join(" --- " for _ in table.header) + "|"
+    return "\n".join([f"*{table.caption}*", "", lines[0], rule, *lines[1:]])

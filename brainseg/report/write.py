@@ -1,0 +1,57 @@
+"""A report's files, from the folders of sweeps."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from brainseg.cell import write_whole
+from brainseg.report import gather, leaderboard, sections, style, tables, texts
+from brainseg.report.factors import levels
+from brainseg.report.page import page
+from brainseg.report.patients import read_clinical
+from brainseg.report.study import study
+
+
+def report(
+    sweeps: Sequence[Path],
+    *,
+    out: Path | None = None,
+    clinical: Path | None = None,
+    command: str = "",
+) -> tuple[str, list[str], Path]:
+    """Write a report: the answer, a line for each cell without a result, and the page's path.
+
+    Args:
+        sweeps: folders of sweeps, or of a run.
+        out: folder to write to; None: `report/` in the first sweep.
+        clinical: table of clinical columns by patient, such as LGG's `data.csv`.
+        command: that made it.
+
+    Raises:
+        FileNotFoundError: a folder is no sweep and no run.
+        ValueError: no cell is finished, two cells are one, or a file cannot be understood.
+    """
+    table = read_clinical(clinical) if clinical else None
+    folder = out or sweeps[0] / "report"
+    with tqdm(total=4, desc="report", leave=False, delay=2, disable=None) as bar:
+        bar.set_postfix_str("reading the cells")
+        found = gather.read(sweeps)
+        bar.update()
+        bar.set_postfix_str("testing")
+        studied = study(found)
+        bar.update()
+        bar.set_postfix_str("drawing")
+        content = sections.content(studied, leaderboard.leaderboard(studied), table)
+        bar.update()
+        bar.set_postfix_str("writing")
+        pictures = [picture for section in content.sections for picture in section.pictures]
+        svgs = {p.name: style.save(p.figure, folder / "figures", p.name) for p in pictures}
+    runs = leaderboard.cells_table(found, levels(found.results))
+    write_whole(folder / "runs.csv", runs.to_csv(index=False))
+    write_whole(folder / "pairs.csv", tables.pairs_frame(studied.comparisons).to_csv(index=False))
+    write_whole(folder / "table.tex", texts.latex(content))
+    write_whole(folder / "report.md", texts.markdown(content, command))
+    write_whole(folder / "report.html", page(content, svgs, command))
+    absent = [f"{each.name} {each.state}: {each.reason}" for each in found.absent]
+    return content.answer, absent, folder / "report.html"

@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+
+from brainseg.report.resample import draws, interval, rank_draws
+
+
+def test_the_bootstrap_has_the_variance_of_the_mean_over_patients() -> None:
+    table = np.random.default_rng(0).normal(size=(1, 12))
+    expected = table.var(ddof=1) / 12
+    assert draws(table, count=40_000).var() == pytest.approx(expected, rel=0.03)
+
+
+def test_the_bootstrap_has_the_variance_of_the_mean_over_seeds() -> None:
+    seeds = np.array([[0.1], [0.4], [0.2]])
+    table = np.repeat(seeds, 50, axis=1)  # patients all alike
+    assert draws(table, count=40_000).var() == pytest.approx(seeds.var(ddof=1) / 3, rel=0.03)
+
+
+def test_draws_are_centred_and_repeatable() -> None:
+    table = np.random.default_rng(1).normal(size=(3, 20))
+    assert draws(table).mean() == pytest.approx(table.mean(), abs=0.02)
+    assert np.array_equal(draws(table), draws(table))
+    assert not np.array_equal(draws(table), draws(table, seed=1))
+
+
+def test_a_difference_of_two_tables_is_drawn_as_a_pair() -> None:
+    table = np.random.default_rng(2).normal(size=(2, 15))
+    both = draws(np.stack([table, table + 0.25]))
+    assert np.allclose(both[1] - both[0], 0.25)
+
+
+def test_an_interval_covers_the_truth_about_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(3)
+    hits = 0
+    for _ in range(300):
+        patients, seeds = rng.normal(0, 0.1, 40), rng.normal(0, 0.02, 8)
+        found = interval(seeds[:, None] + patients + rng.normal(0, 0.03, (8, 40)))
+        hits += found.low <= 0 <= found.high
+    assert 0.91 <= hits / 300 <= 0.98
+
+
+def test_one_patient_has_no_interval() -> None:
+    found = interval(np.array([[0.5]]))
+    assert found.mean == 0.5
+    assert np.isnan([found.low, found.high]).all()
+
+
+def test_ranks_of_draws_by_hand() -> None:
+    tables = np.array([[[0.9, 0.9]], [[0.1, 0.1]], [[0.9, 0.9]]])
+    ranks = rank_draws(tables)
+    assert (ranks[0] == 1.5).all()
+    assert (ranks[1] == 3).all()

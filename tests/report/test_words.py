@@ -1,0 +1,73 @@
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from brainseg.report.cells import Result
+from brainseg.report.gather import Absent, Found
+from brainseg.report.study import study
+from brainseg.report.words import words
+from tests.report.synthetic import result, sweep
+
+AXES: dict[str, list[Any]] = {"norm": ["batch", "group"], "seed": [0, 1]}
+
+
+def changed(made: Result, **metrics: Any) -> Result:
+    return replace(made, metrics=made.metrics | metrics)
+
+
+def said(results: list[Result], *absent: Absent) -> str:
+    return "\n".join(words(study(Found(results, list(absent)))))
+
+
+def test_a_whole_sweep_of_two_seeds_needs_no_word() -> None:
+    assert said(sweep(AXES)) == ""
+
+
+def test_cells_without_a_result_get_a_word() -> None:
+    assert "1 of 5 cells have no result" in said(sweep(AXES), Absent("x", "failed", "why"))
+
+
+def test_one_cell_gets_a_word() -> None:
+    assert "One cell" in said(sweep({"norm": ["batch"]}))
+
+
+def test_one_seed_gets_a_word() -> None:
+    assert "One seed" in said(sweep({"norm": ["batch", "group"]}))
+
+
+def test_different_seeds_get_a_word() -> None:
+    assert "different seeds" in said(sweep(AXES)[:-1])
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "word"),
+    [
+        ("git", "other", "2 code versions"),
+        ("git", "abc-dirty", "no commit holds"),
+        ("versions", {"torch": "9"}, "2 sets of package versions"),
+        ("hardware", {"device": "a GPU"}, "2 machines"),
+        ("data", {"fingerprint": "other"}, "2 different splits or data sets"),
+    ],
+)
+def test_cells_that_were_not_made_alike_get_a_word(key: str, value: object, word: str) -> None:
+    first, *rest = sweep({"norm": ["batch", "group"]})
+    assert word in said([changed(first, **{key: value}), *rest])
+
+
+def test_a_leak_gets_a_word() -> None:
+    first, second = sweep({"split": ["patient", "slice"]})
+    leaky = changed(second, split=second.metrics["split"] | {"leaky": True})
+    assert "LEAKY split" in said([first, leaky])
+
+
+def test_cells_without_test_scores_get_a_word() -> None:
+    assert "no test scores" in said([result({"norm": n}, {"val": [0.5]}) for n in "ab"])
+
+
+def test_folds_get_a_word() -> None:
+    made = [
+        result({"split.fold": k}, {"val": [0.5], "test": [0.5]}, names={"test": [f"a{k}"]})
+        for k in range(3)
+    ]
+    assert "3 folds are pooled out of fold, each patient once" in said(made)
