@@ -112,6 +112,7 @@ def _patient(
 ) -> dict[str, object]:
     counts = by_slice[list(COUNTS)].sum().to_numpy(np.int64)
     row: dict[str, object] = {"patient": volume.patient, "institution": volume.institution}
+    row["missing"] = volume.missing
     row |= {"slices": len(by_slice)} | dict(zip(COUNTS, counts.tolist(), strict=True))
     row |= {name: float(value) for name, value in scores(counts).items()}
     row |= _surface(volume, preds, by_slice, rules)

@@ -30,6 +30,7 @@ class Volume:
         target: truth [D, H, W], on the original pixels.
         probs: predicted probability of tumour [D, H, W], in [0, 1].
         plain: the same without test-time augmentation; `probs` itself where there is none.
+        missing: modalities that the patient lacks, joined by +.
     """
 
     patient: str
@@ -39,6 +40,7 @@ class Volume:
     target: NDArray[np.bool_]
     probs: Probs
     plain: Probs
+    missing: str = ""
 
 
 def volumes(
@@ -70,6 +72,7 @@ def volumes(
             target=scans.original_masks(where),
             probs=probs,
             plain=plain,
+            missing=str(group["missing"].iloc[0]),
         )
 
 

@@ -66,7 +66,9 @@ def marginal(effects: Sequence[Effect]) -> Figure | None:
         place += 0.6
     axis.set_yticks([at for at, _ in ticks], [text for _, text in ticks])
     axis.invert_yaxis()
-    axis.set_xlabel("mean test Dice by patient, 95 % interval (| = one seed)")
+    several = any(len(seeds) > 1 for each in shown for seeds in each.seeds.values())
+    key = "; | is a seed" if several else ""
+    axis.set_xlabel(f"mean test Dice by patient, 95 % interval{key}")
     return figure
 
 

@@ -100,7 +100,7 @@ def test_tables_hold_every_patient_and_slice_with_all_scores(run: Path, tested: 
     assert sorted(by_patient.index) == Run(run).metrics["split"]["members"]["test"]
     assert by_patient["slices"].sum() == len(by_slice)
     more = {"hd95_px", "surface_dice", "volume_error", "lesions_true", "false_alarms"}
-    assert {"institution", "part", *SHARED, *NAMES, *more} <= set(by_patient.columns)
+    assert {"institution", "missing", "part", *SHARED, *NAMES, *more} <= set(by_patient.columns)
     assert {"slice", *NAMES, "hd95_px", "surface_dice"} <= set(by_slice.columns)
     summed = by_slice.groupby("patient")[["tp", "predicted", "target", "pixels"]].sum()
     pd.testing.assert_frame_equal(

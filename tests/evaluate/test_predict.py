@@ -45,6 +45,7 @@ def test_patients_come_one_by_one_with_their_slices(member: tuple[Trained, Scans
     for each in found:
         assert each.target.sum() == index.iloc[each.rows]["tumour"].sum()
         assert set(index.iloc[each.rows]["institution"]) == {each.institution}
+        assert set(index.iloc[each.rows]["missing"]) == {each.missing}
 
 
 def test_probabilities_are_the_networks(run: Path, member: tuple[Trained, Scans]) -> None:

@@ -54,19 +54,19 @@ def test_a_sweep_without_differences_claims_nothing_in_95_of_100(seeds: int) -> 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0.0, 0.01, 0.03])
-@pytest.mark.parametrize("seeds", [2, 3, 5])
+@pytest.mark.parametrize("seeds", [2, 3])
 def test_a_sweep_without_differences_claims_nothing_in_95_of_100_at_length(
     seeds: int, seed: float
 ) -> None:
     axes: dict[str, Any] = {"norm": ["batch", "layer", "group"], "seed": list(range(seeds))}
-    drawn = [studied(sweep(axes, Truth(seed=seed), draw=draw)) for draw in range(1000, 1200)]
+    drawn = [studied(sweep(axes, Truth(seed=seed), draw=draw)) for draw in range(1000, 1100)]
     first = sum(any(claim in answer(each) for claim in CLAIMS) for each in drawn)
     said = [" ".join([answer(each), *findings(each)]) for each in drawn]
     every = sum(any(claim in each for claim in CLAIMS) for each in said)
     # Set before these draws were seen: 0.05 a family, and two families (the winner with the others,
     # the levels of norm) have findings; more than the 99 % bound speaks against it.
-    assert first <= stats.binom.ppf(0.99, 200, 0.05)
-    assert every <= stats.binom.ppf(0.99, 200, 0.10)
+    assert first <= stats.binom.ppf(0.99, 100, 0.05)
+    assert every <= stats.binom.ppf(0.99, 100, 0.10)
 
 
 def test_with_one_seed_the_method_is_never_claimed() -> None:
