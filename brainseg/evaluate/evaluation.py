@@ -15,7 +15,7 @@ from brainseg.evaluate.measure import measure
 from brainseg.evaluate.pictures import pictures
 from brainseg.evaluate.predict import Rows, Volume, volumes
 from brainseg.evaluate.request import Request
-from brainseg.evaluate.selection import refuse_other_slices, refuse_unlike, select
+from brainseg.evaluate.selection import refuse_other_slices, refuse_twice, refuse_unlike, select
 from brainseg.evaluate.trained import Trained, open_run
 
 
@@ -27,6 +27,7 @@ def evaluate(request: Request) -> Card:
     """
     torch.set_float32_matmul_precision("high")  # as in training, for the same bits
     refuse_foreign(request.folder)
+    refuse_twice(request.runs)
     runs = [open_run(folder, request.checkpoint) for folder in request.runs]
     elsewhere = request.root is not None
     refuse_unlike(runs, request.split, elsewhere=elsewhere)

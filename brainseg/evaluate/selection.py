@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,19 @@ SEEN = ("train", "val")  # what weights and checkpoint were chosen on
 NEW = "new"  # in no part of the split
 
 log = logging.getLogger(__name__)
+
+
+def refuse_twice(folders: Sequence[Path]) -> None:
+    """Refuse an ensemble in which a run counts twice.
+
+    Raises:
+        ValueError: names the run.
+    """
+    seen: set[Path] = set()
+    for folder in folders:
+        if folder.resolve() in seen:
+            raise ValueError(f"{folder} is given twice; name each run of an ensemble once")
+        seen.add(folder.resolve())
 
 
 def refuse_unlike(runs: Sequence[Trained], split: str, *, elsewhere: bool) -> None:

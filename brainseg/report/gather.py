@@ -118,6 +118,8 @@ def _read_result(path: Path) -> Result:
     config = OmegaConf.to_container(OmegaConf.load(path / ".hydra/config.yaml"))
     choices: Any = OmegaConf.load(path / ".hydra/hydra.yaml")
     assert isinstance(config, dict)
+    if not (path / "patients.csv").is_file():
+        raise ValueError("it has no patients.csv; move the folder away and run its command again")
     patients = pd.read_csv(path / "patients.csv")
     if lacking := [name for name in COLUMNS if name not in patients]:
         raise ValueError(f"patients.csv lacks the column {lacking[0]}")

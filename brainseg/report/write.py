@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from tqdm import tqdm
 
@@ -30,13 +31,14 @@ def report(
 
     Raises:
         FileNotFoundError: a folder is no sweep and no run.
-        ValueError: no cell is finished, two cells are one, or a file cannot be understood.
+        ValueError: no cell is finished, two cells are one, a file cannot be understood, or the
+            folder cannot be written to.
     """
     table = read_clinical(clinical) if clinical else None
-    folder = out or sweeps[0] / "report"
     with tqdm(total=4, desc="report", leave=False, delay=2, disable=None) as bar:
         bar.set_postfix_str("reading the cells")
         found = gather.read(sweeps)
+        folder = _writable(out or sweeps[0] / "report")
         bar.update()
         bar.set_postfix_str("testing")
         studied = study(found)
@@ -55,3 +57,15 @@ def report(
     write_whole(folder / "report.html", page(content, svgs, command))
     absent = [f"{each.name} {each.state}: {each.reason}" for each in found.absent]
     return content.answer, absent, folder / "report.html"
+
+
+def _writable(folder: Path) -> Path:
+    """The folder, made; refused where nothing can be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise ValueError(
+            f"{folder} cannot be written to ({error.strerror}); give another folder with --out"
+        ) from error
+    return folder

@@ -109,6 +109,12 @@ def test_a_checkpoint_whose_configuration_names_foreign_code_is_refused(
     assert not trap.exists()
 
 
+def test_a_run_that_is_given_twice_is_refused(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "is given twice" in refused(capsys, run, run / ".." / run.name)
+
+
 def test_runs_of_different_splits_are_refused(
     run: Path, train: Train, capsys: pytest.CaptureFixture[str], strangers: Path, tmp_path: Path
 ) -> None:

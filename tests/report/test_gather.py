@@ -39,16 +39,18 @@ def test_a_failed_cell_is_listed_with_its_reason(tmp_path: Path) -> None:
         ("metrics.json", "{", "metrics.json is broken"),
         ("metrics.json", "{}", "metrics.json is broken"),
         ("metrics.json", '"text"', "metrics.json is broken"),
+        ("patients.csv", None, "no patients.csv; move the folder away"),
         ("patients.csv", "", "No columns"),
         ("patients.csv", "checkpoint,split\nbest,test\n", "lacks the column patient"),
         (".hydra/config.yaml", "a: [", "expected"),
     ],
 )
 def test_a_broken_cell_is_listed_in_one_line_and_costs_only_itself(
-    file: str, content: str, word: str, tmp_path: Path
+    file: str, content: str | None, word: str, tmp_path: Path
 ) -> None:
     folder = write(sweep(AXES), tmp_path / "toy")
-    (folder / "group-0" / file).write_text(content)
+    broken = folder / "group-0" / file
+    broken.unlink() if content is None else broken.write_text(content)
     found = read([folder])
     assert [each.name for each in found.results] == ["batch-0"]
     (absent,) = found.absent

@@ -249,6 +249,16 @@ def test_a_sweep_without_a_finished_cell_says_why_a_line_a_cell(
     assert lines[1].startswith("group waiting")
 
 
+def test_a_folder_that_cannot_be_written_to_is_named(
+    small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert main([str(small), "--out", str(tmp_path / "file")]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"{tmp_path / 'file'} cannot be written to (")
+    assert said.endswith("); give another folder with --out\n")
+
+
 def test_one_cell_and_one_patient_still_give_a_report(tmp_path: Path) -> None:
     folder = write(sweep({"norm": ["batch"]}, Truth(tested=1)), tmp_path / "toy")
     answer, _, html = report([folder])
