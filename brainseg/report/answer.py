@@ -22,15 +22,22 @@ def question(study: Study) -> str:
 
 def answer(study: Study) -> str:
     """One sentence: what was chosen on val, its test Dice, and what may be said of its lead."""
-    return sentence(study.main, rated=study.fair)
+    return sentence(study.main, rated=study.fair, elsewhere=len(study.groups) > 1)
 
 
-def sentence(judgement: Judgement, *, rated: bool = False) -> str:
-    """The sentence of one judgement; `rated` names the learning rate of the winner too."""
+def sentence(judgement: Judgement, *, rated: bool = False, elsewhere: bool = False) -> str:
+    """The sentence of one judgement.
+
+    Args:
+        judgement: what to say.
+        rated: whether to name the learning rate of the winner too.
+        elsewhere: whether there are configurations of other splits.
+    """
     winner = judgement.winner
     chosen = phrase(with_rate(winner)) if rated else winner.name
     alone = len(judgement.configurations) == 1
-    start = f"Only one configuration: {chosen}" if alone else f"Chosen on validation: {chosen}"
+    only = "The only configuration of its split" if elsewhere else "Only one configuration"
+    start = f"{only if alone else 'Chosen on validation'}: {chosen}"
     if judgement.test is None:
         scores = f"val Dice {winner.val:.3f}; there are no test scores"
         return f"{start}; {scores}, so how good it is cannot be said."

@@ -154,6 +154,7 @@ def test_a_leaky_cell_never_wins_over_an_honest_one() -> None:
     honest, other = sweep({"split": ["patient", "slice"]})
     found = studied([honest, leaky(other)])
     assert found.main.winner.levels == {"split": "patient"}
+    assert answer(found).startswith("The only configuration of its split: split patient; test Dice")
     assert found.comparisons == []
 
 
