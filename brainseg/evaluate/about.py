@@ -12,6 +12,8 @@ from brainseg.evaluate.selection import NEW, SEEN, parts
 from brainseg.evaluate.trained import Trained
 from brainseg.provenance import git_revision, hardware, versions
 
+FEW = 10  # patients
+
 
 def with_parts(measured: Measured, request: Request, runs: Sequence[Trained]) -> Measured:
     """The same, with a column `part`: where each patient is in the runs' splits, or `new`."""
@@ -110,4 +112,6 @@ def _warnings(request: Request, runs: Sequence[Trained], of: Sequence[str]) -> l
         found.append(f"{seen} of {len(of)} patients were trained or validated on")
     if request.root is not None and request.split == "all" and NEW not in of:
         found.append("None of the patients is new to the run's split")
+    if len(of) < FEW:
+        found.append(f"Only {len(of)} patients: intervals from so few are too narrow")
     return found

@@ -92,6 +92,7 @@ def test_the_folder_is_that_of_split_and_checkpoint_and_the_run_is_left_alone(ru
 def test_every_picture_is_written_and_shown_in_the_card(tested: Path) -> None:
     assert {path.stem for path in (tested / "figures").glob("*.png")} == FIGURES
     page = (tested / "card.md").read_text()
+    assert "**Only 6 patients: intervals from so few are too narrow**" in page
     assert all(f"figures/{name}.png" in page for name in FIGURES)
 
 
@@ -196,6 +197,7 @@ def test_all_holds_every_part_and_says_that_it_flatters(run: Path, tmp_path: Pat
     assert (
         "14 of 20 patients were trained or validated on" in (tmp_path / "out/card.md").read_text()
     )
+    assert "Only" not in (tmp_path / "out/card.md").read_text()
 
 
 def test_patients_of_another_folder_are_scored(run: Path, strangers: Path, tmp_path: Path) -> None:
