@@ -135,6 +135,9 @@ def _surface(
     tumour = by_slice[by_slice["target"] > 0]
     found: dict[str, object] = {name: tumour[name].mean() for name in ("hd95_px", "surface_dice")}
     if rules.spacing is not None:
+        in_3d = ("hd95_mm", "surface_dice_3d", "hd95_mm_of_nothing")
+        found |= dict.fromkeys(in_3d, float("nan"))
+    if rules.spacing is not None and len(tumour):
         found["hd95_mm"], found["surface_dice_3d"] = surface.of_volume(
             preds, volume.target, volume.numbers, rules.spacing, tolerance=rules.tolerance
         )

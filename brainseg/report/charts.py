@@ -13,7 +13,7 @@ from brainseg.report.curves import curves
 from brainseg.report.patients import matrix
 from brainseg.report.ranks import Ranks, cliques
 from brainseg.report.significance import Comparison
-from brainseg.report.style import GREY, MAP, canvas, colour, legend, marker
+from brainseg.report.style import GREY, MAP, canvas, colour, ends, legend, marker
 
 _MOST = 20  # rows that a figure can hold
 
@@ -27,7 +27,7 @@ def leads(comparisons: Sequence[Comparison], winner: str) -> Figure | None:
     axis.axvline(0, color=GREY, linewidth=1)
     for place, each in enumerate(shown):
         value = each.difference
-        errors = [[value.mean - value.low], [value.high - value.mean]]
+        errors = ends(value)
         clear = each.verdict in ("ahead", "behind")
         face = colour(0) if clear else "white"
         axis.errorbar(value.mean, place, xerr=errors, fmt="o", color=colour(0), mfc=face, capsize=3)

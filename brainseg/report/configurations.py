@@ -102,7 +102,7 @@ def pool(results: Sequence[Result]) -> list[Configuration]:
     ]
     for configuration in pooled:
         _refuse_twice(configuration)
-    return sorted(pooled, key=lambda each: (-each.val, float(each.levels.get("epochs", 0))))
+    return sorted(pooled, key=_order)
 
 
 def comparable(first: Configuration, second: Configuration) -> bool:
@@ -123,6 +123,24 @@ def group(configurations: Sequence[Configuration]) -> list[list[Configuration]]:
     return sorted(groups, key=lambda g: (g[0].leaky, -len(g)))
 
 
+def same_folds(members: Sequence[Configuration]) -> list[Configuration]:
+    """Configurations of one group over the folds that all of them have, in val order.
+
+    Else val and test would be means over other patients. Seeds that lack one of these folds are
+    left out, where others have them all. Without a fold in common they stay as they are.
+    """
+    common = set.intersection(*(set(each.splits) for each in members))
+    if not common:
+        return list(members)
+    kept = []
+    for each in members:
+        inside = [result for result in each.results if result.fold in common]
+        whole = [s for s in each.seeds if {r.fold for r in inside if r.seed == s} == common]
+        chosen = [result for result in inside if result.seed in whole] or inside
+        kept.append(Configuration(each.levels, tuple(chosen)))
+    return sorted(kept, key=_order)
+
+
 def same_model(first: Configuration, second: Configuration) -> bool:
     """Whether two configurations that differ in epochs alone chose the same epoch of one training.
 
@@ -136,6 +154,11 @@ def same_model(first: Configuration, second: Configuration) -> bool:
         for each in (first, second)
     ]
     return epochs[0] == epochs[1] and first.best.equals(second.best)
+
+
+def _order(each: Configuration) -> tuple[float, float]:
+    """Best on val first, of equals that with fewer epochs."""
+    return -each.val, float(each.levels.get("epochs", 0))
 
 
 def _refuse_twice(configuration: Configuration) -> None:

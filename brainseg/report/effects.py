@@ -13,6 +13,7 @@ from brainseg.report.significance import (
     corrected,
     differences,
     noise_of_seeds,
+    weight,
 )
 
 Pairs = list[tuple[Configuration, Configuration]]
@@ -61,7 +62,8 @@ def effect(factor: str, configurations: Sequence[Configuration]) -> Effect:
             second=f"{factor}={low}",
             which=which,
             size=len(known),
-            weight=2 / len(found),
+            weight=weight([one for one, _ in found], [other for _, other in found]),
+            leaky=any(each.leaky for each in configurations),
         )
         for (high, low), found in known.items()
     ]
@@ -95,7 +97,8 @@ def interaction(
                 plus = [each for ac, _, _, bd in squares for each in (ac, bd)]
                 minus = [each for _, ad, bc, _ in squares for each in (ad, bc)]
                 words = (f"{a} - {b} at {second}={c}", f"{a} - {b} at {second}={d}")
-                found.append((2 * differences(plus, minus, which), 4 / len(squares), words))
+                table = 2 * differences(plus, minus, which)
+                found.append((table, 4 * weight(plus, minus), words))
     seeds = noise_of_seeds(configurations, which)
     return corrected(
         [
@@ -107,9 +110,10 @@ def interaction(
                 second=words[1],
                 which=which,
                 size=len(found),
-                weight=weight,
+                weight=own,
+                leaky=any(each.leaky for each in configurations),
             )
-            for table, weight, words in found
+            for table, own, words in found
         ]
     )
 

@@ -67,7 +67,7 @@ def _settings(result: Result) -> dict[str, Any]:
 
 def _varied(settings: Sequence[dict[str, Any]]) -> list[str]:
     keys = sorted(set().union(*settings))
-    return [key for key in keys if len({repr(each.get(key, _ABSENT)) for each in settings}) > 1]
+    return [key for key in keys if len({_text(each.get(key, _ABSENT)) for each in settings}) > 1]
 
 
 def _varies_within(
@@ -79,7 +79,7 @@ def _varies_within(
         return True
     values: dict[str, set[str]] = {}
     for result, each in zip(results, settings, strict=True):
-        values.setdefault(result.choices.get(group, _ABSENT), set()).add(repr(each.get(key)))
+        values.setdefault(result.choices.get(group, _ABSENT), set()).add(_text(each.get(key)))
     return any(len(found) > 1 for found in values.values())
 
 
@@ -88,6 +88,7 @@ def _rank(name: str) -> int:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not isinstance(value, float):
         return str(value)
-    return f"{value:g}"
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)

@@ -123,17 +123,27 @@ def _read_result(path: Path) -> Result:
     patients = pd.read_csv(path / "patients.csv")
     if lacking := [name for name in COLUMNS if name not in patients]:
         raise ValueError(f"patients.csv lacks the column {lacking[0]}")
-    history = path / HISTORY
+    history = _history(path / HISTORY)
     result = Result(
         path.name,
         {str(key): value for key, value in config.items()},
         {str(group): str(option) for group, option in choices.hydra.runtime.choices.items()},
         metrics,
         patients,
-        pd.read_csv(history) if history.is_file() else pd.DataFrame(),
+        history,
     )
     _refuse_other_patients(result)
     return result
+
+
+def _history(path: Path) -> pd.DataFrame:
+    """A row per epoch; empty where there is none."""
+    if not path.is_file():
+        return pd.DataFrame()
+    history = pd.read_csv(path)
+    if not {"epoch", "val/dice"} <= set(history) or history["epoch"].duplicated().any():
+        raise ValueError(f"{HISTORY} lacks a column, or has an epoch twice")
+    return history
 
 
 def _refuse_bad(metrics: dict[str, Any]) -> None:

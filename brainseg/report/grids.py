@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from brainseg.report.configurations import Configuration
 from brainseg.report.effects import Effect
 from brainseg.report.factors import level_order
-from brainseg.report.style import GREY, MAP, canvas, colour, legend, marker
+from brainseg.report.style import GREY, MAP, canvas, colour, ends, legend, marker
 
 _MOST_PANELS = 6
 
@@ -54,9 +54,13 @@ def marginal(effects: Sequence[Effect]) -> Figure | None:
     place = 0.0
     for number, each in enumerate(shown):
         for level, value in each.means.items():
-            errors = [[value.mean - value.low], [value.high - value.mean]]
             axis.errorbar(
-                value.mean, place, xerr=errors, fmt=marker(number), color=colour(number), capsize=3
+                value.mean,
+                place,
+                xerr=ends(value),
+                fmt=marker(number),
+                color=colour(number),
+                capsize=3,
             )
             seeds = each.seeds[level]
             if len(seeds) > 1:

@@ -23,6 +23,23 @@ def signed_rank(by_patient: NDArray[np.float64]) -> float:
     return float(stats.wilcoxon(by_patient, method="auto").pvalue)
 
 
+def mean_p(by_patient: NDArray[np.float64]) -> float:
+    """Two-sided p of Student's paired t-test; 1 if none differs, 0 if all differ by the same."""
+    if len(by_patient) < 2 or not np.any(by_patient):
+        return 1.0
+    spread = float(by_patient.std(ddof=1))
+    if spread == 0:
+        return 0.0
+    t = abs(float(by_patient.mean())) / (spread / np.sqrt(len(by_patient)))
+    return float(2 * stats.t.sf(t, len(by_patient) - 1))
+
+
+def ranks_agree(by_patient: NDArray[np.float64]) -> bool:
+    """Whether the signed ranks lean the way the mean does: few outliers can turn one of the two."""
+    ranks = stats.rankdata(np.abs(by_patient)) * np.sign(by_patient)
+    return bool(np.sign(ranks.sum()) == np.sign(by_patient.mean()))
+
+
 def effect_size(by_patient: NDArray[np.float64]) -> float:
     """Cohen's d_z, mean / standard deviation of paired differences (ddof 1); 0 if none differs."""
     if len(by_patient) < 2 or not np.any(by_patient):

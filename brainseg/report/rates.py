@@ -10,8 +10,9 @@ RATE = "optimizer.lr"
 
 def swept(configurations: Sequence[Configuration]) -> bool:
     """Whether the learning rate is a factor beside others, so that a fair one must be chosen."""
-    rates = {each.levels.get(RATE) for each in configurations}
-    return len(rates) > 1 and any(len(each.levels) > 1 for each in configurations)
+    names = configurations[0].levels
+    varied = [name for name in names if len({each.levels[name] for each in configurations}) > 1]
+    return RATE in varied and len(varied) > 1
 
 
 def at_own_rate(configurations: Sequence[Configuration]) -> list[Configuration]:

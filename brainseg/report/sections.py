@@ -127,7 +127,7 @@ def _epochs(study: Study) -> Section:
 def _ranks(study: Study) -> Section:
     section = Section("Ranks")
     ranks = study.ranks
-    if ranks is None:
+    if ranks is None or study.main.winner.leaky:
         return section
     if ranks.friedman is not None:
         verdict = "some configurations" if ranks.friedman < ALPHA else "no configurations"

@@ -7,7 +7,14 @@ from typing import Literal
 import numpy as np
 
 from brainseg.report.configurations import Configuration
-from brainseg.report.paired import effect_size, false_claim, holm, signed_rank
+from brainseg.report.paired import (
+    effect_size,
+    false_claim,
+    holm,
+    mean_p,
+    ranks_agree,
+    signed_rank,
+)
 from brainseg.report.resample import Interval, Table, interval
 from brainseg.report.variance import (
     ALPHA,
@@ -19,7 +26,7 @@ from brainseg.report.variance import (
     seed_noise,
 )
 
-Verdict = Literal["ahead", "behind", "networks", "seeds", "noise", "same", "few"]
+Verdict = Literal["ahead", "behind", "networks", "seeds", "noise", "same", "few", "leaky"]
 FEWEST = 6  # patients: with fewer no two-sided signed-rank test reaches 0.05
 
 
@@ -40,8 +47,12 @@ class Comparison:
         p_wilcoxon: of the signed-rank test over patients.
         p_seeds: of the test to which patients and seeds are both chance; None where no
             configuration has two seeds.
-        p_wilcoxon_holm: the first, corrected within the family.
-        p_holm: the larger of both, corrected within the family.
+        p_mean: of Student's paired t-test over patients.
+        agree: whether ranks and mean point the same way.
+        leaky: whether patients are on both sides of the split.
+        p_wilcoxon_holm: that of the signed ranks, corrected within the family.
+        p_patients_holm: the larger of both over patients alone, corrected within the family.
+        p_holm: the larger of `p_wilcoxon` and `p_seeds`, corrected within the family.
         false_claim: probability that the first is not better, by Christodoulou et al. 2025.
         detectable: the smallest true difference that would have been found 4 times in 5.
         needed: test patients that would settle a difference of this size; None: none would.
@@ -61,28 +72,36 @@ class Comparison:
     false_claim: float
     detectable: float
     needed: int | None
+    p_mean: float
+    agree: bool
+    leaky: bool = False
     p_wilcoxon_holm: float = 1.0
+    p_patients_holm: float = 1.0
     p_holm: float = 1.0
 
     @property
     def verdict(self) -> Verdict:
         """What may be said of it.
 
-        ahead, behind: beyond the noise of patients and seeds: both p, corrected, below 0.05, and 0
-        outside the interval. networks: the same with one seed, so of these networks alone. seeds:
-        beyond the noise of patients, within that of seeds. noise: neither. same: no patient
-        differs. few: too few patients for any test.
+        ahead, behind: beyond the noise of patients and seeds: both p, corrected, below 0.05, 0
+        outside the interval, and ranks and mean point the same way. networks: the same with one
+        seed, so of these networks alone. seeds: beyond the noise of patients by ranks and mean,
+        within that of seeds. noise: neither. same: no patient differs. few: too few patients for
+        any test. leaky: says nothing of patients it has not seen.
         """
+        if self.leaky:
+            return "leaky"
         if self.wins == 0.5 and self.difference == Interval(0.0, 0.0, 0.0):
             return "same"
         if self.patients < FEWEST:
             return "few"
         clear = not self.difference.low <= 0 <= self.difference.high
-        if self.p_holm < ALPHA and clear:
+        if self.p_holm < ALPHA and clear and self.agree:
             if self.p_seeds is None:
                 return "networks"
             return "ahead" if self.difference.mean > 0 else "behind"
-        return "seeds" if self.p_wilcoxon_holm < ALPHA and self.p_seeds is not None else "noise"
+        alone = self.p_patients_holm < ALPHA and self.agree
+        return "seeds" if alone and self.p_seeds is not None else "noise"
 
 
 def differences(
@@ -96,7 +115,7 @@ def differences(
     """
     tables = [(each.best if which == "best" else each.last) for each in (*first, *second)]
     patients = sorted(set.intersection(*(set(table.columns) for table in tables)))
-    seeds = sorted(set.intersection(*(set(table.index) for table in tables)))
+    seeds = _common_seeds([*first, *second])
     if seeds:
         arrays = [table.loc[seeds, patients].to_numpy(dtype=float) for table in tables]
     else:
@@ -104,6 +123,19 @@ def differences(
     plus, minus = arrays[: len(first)], arrays[len(first) :]
     result: Table = np.mean(plus, axis=0) - (np.mean(minus, axis=0) if minus else 0)
     return result
+
+
+def weight(first: Sequence[Configuration], second: Sequence[Configuration] = ()) -> float:
+    """Sum of the squared weights of the networks in a difference of means; 2 for a pair.
+
+    Where they have no seed in common, each is over its own number of seeds already.
+    """
+    shared = bool(_common_seeds([*first, *second]))
+    return sum(
+        1 / len(side) ** 2 / (1 if shared else len(each.best))
+        for side in (first, second)
+        for each in side
+    )
 
 
 def noise_of_seeds(configurations: Sequence[Configuration], which: str = "best") -> SeedNoise:
@@ -122,6 +154,7 @@ def compare(
     which: str = "best",
     size: int = 1,
     weight: float = 2.0,
+    leaky: bool = False,
 ) -> Comparison:
     """One comparison from paired differences; `family` makes the correction.
 
@@ -133,7 +166,8 @@ def compare(
         second: with what.
         which: the checkpoint that was scored.
         size: how many comparisons the family has.
-        weight: sum of the squared weights of the configurations: 2 for a pair.
+        weight: sum of the squared weights of the networks: 2 for a pair.
+        leaky: whether patients are on both sides of the split.
     """
     by_patient = table.mean(0)
     chance = noise(table, seeds, weight) if len(by_patient) > 1 else None
@@ -153,6 +187,9 @@ def compare(
         false_claim=false_claim(by_patient),
         detectable=detectable(chance, comparisons=size) if chance else float("nan"),
         needed=patients_needed(chance, mean, comparisons=size) if chance else None,
+        p_mean=mean_p(by_patient),
+        agree=ranks_agree(by_patient) if by_patient.size else True,
+        leaky=leaky,
     )
 
 
@@ -163,9 +200,16 @@ def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
     """
     tested = [each for each in comparisons if each.verdict != "same"]
     of_patients = holm([each.p_wilcoxon for each in tested])
+    of_ranks_and_mean = holm([max(each.p_wilcoxon, each.p_mean) for each in tested])
     of_both = holm([max(each.p_wilcoxon, each.p_seeds or 0.0) for each in tested])
     found = {
-        id(each): replace(each, p_wilcoxon_holm=one, p_holm=both)
-        for each, one, both in zip(tested, of_patients, of_both, strict=True)
+        id(each): replace(each, p_wilcoxon_holm=ranks, p_patients_holm=patients, p_holm=both)
+        for each, ranks, patients, both in zip(
+            tested, of_patients, of_ranks_and_mean, of_both, strict=True
+        )
     }
     return [found.get(id(each), each) for each in comparisons]
+
+
+def _common_seeds(configurations: Sequence[Configuration]) -> list[int]:
+    return sorted(set.intersection(*(set(each.best.index) for each in configurations)))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from brainseg.report.configurations import Configuration, group, pool, same_model
+from brainseg.report.configurations import Configuration, group, pool, same_folds, same_model
 from brainseg.report.effects import Effect, effect, interaction
 from brainseg.report.gather import Found
 from brainseg.report.ranks import Ranks, rank
@@ -16,6 +16,7 @@ from brainseg.report.significance import (
     corrected,
     differences,
     noise_of_seeds,
+    weight,
 )
 
 
@@ -49,7 +50,7 @@ class Study:
 
     Attributes:
         found: the cells.
-        configurations: all of them, in val order.
+        configurations: all of them, group by group, in val order.
         groups: those of one split each; the first is judged.
         fair: whether each is taken at its own best learning rate on val.
         main: the judgement.
@@ -93,7 +94,8 @@ def study(found: Found) -> Study:
         lines.append("no cell is finished; run the sweep's command, then report again")
         raise ValueError("\n".join(lines))
     configurations = pool(found.results)
-    groups = group(configurations)
+    groups = [same_folds(members) for members in group(configurations)]
+    configurations = [each for members in groups for each in members]
     fair = swept(groups[0])
     judged = at_own_rate(groups[0]) if fair else groups[0]
     rates = at_each_rate(groups[0]) if fair else {}
@@ -133,6 +135,8 @@ def judge(configurations: Sequence[Configuration], where: str = "") -> Judgement
                 first=winner.name,
                 second=each.name,
                 size=max(1, len(distinct)),
+                weight=weight([winner], [each]),
+                leaky=winner.leaky,
             )
             for each in rest
         ]

@@ -7,6 +7,8 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from brainseg.report.resample import Interval
+
 # Okabe and Ito 2008: told apart with every common form of colour blindness.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#999999")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
@@ -58,6 +60,11 @@ def legend(axis: Axes, title: str = "") -> None:
         title_fontsize=9,
         frameon=False,
     )
+
+
+def ends(value: Interval) -> list[list[float]]:
+    """An interval as matplotlib's error bars; rounding may put an end beyond the mean."""
+    return [[max(0.0, value.mean - value.low)], [max(0.0, value.high - value.mean)]]
 
 
 def save(figure: Figure, folder: Path, name: str) -> str:

@@ -18,8 +18,9 @@ _WORDS = {
     "networks": "differ (one seed)",
     "seeds": "within noise of seeds",
     "noise": "within noise",
-    "same": "same model",
+    "same": "same scores",
     "few": "too few patients",
+    "leaky": "not judged (LEAKY)",
 }
 
 

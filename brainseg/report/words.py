@@ -54,7 +54,8 @@ def _seeds(study: Study) -> list[str]:
     if len(sets) > 1:
         return [
             "The configurations have different seeds; pairs are compared over the seeds that both "
-            "have."
+            "have. Those with none in common are compared by their means, and their intervals "
+            "leave the noise of seeds out."
         ]
     return []
 
@@ -63,11 +64,17 @@ def _folds(study: Study) -> list[str]:
     folded = [each for each in study.configurations if any(k is not None for k in each.splits)]
     if not folded:
         return []
+    used = {id(result) for each in study.configurations for result in each.results}
+    unused = sum(id(result) not in used for result in study.found.results)
+    left_out = (
+        f" {unused} finished cells are left out: not every configuration, or not their seed, has "
+        "their fold."
+    )
     counts = {len(each.splits) for each in folded}
     number = f"{min(counts)} to {max(counts)}" if len(counts) > 1 else f"{max(counts)}"
     return [
         f"Folds: the test scores of {number} folds are pooled out of fold, each patient once; val "
-        "Dice is the mean over the folds' own val patients."
+        f"Dice is the mean over the folds' own val patients.{left_out if unused else ''}"
     ]
 
 

@@ -76,6 +76,24 @@ def test_predicting_nothing_is_scored_by_the_same_rules(measured: Measured) -> N
     assert overlap["global"]["accuracy"].nothing == pytest.approx(1 - 6 / 64)
 
 
+def test_a_patient_without_tumour_has_no_borders_in_3d_either() -> None:
+    target = np.zeros((2, 2, 4, 4), bool)
+    target[0, 0, 0] = True
+    preds = target.copy()
+    preds[1, 0, 3, 3] = True  # a false alarm, which has scores of its own
+    rules = Rules(tolerance=1.0, spacing=(5.0, 1.0, 1.0))
+    each = [volume(n, preds[k], target[k], preds[k]) for k, n in enumerate("ab")]
+    found = card(measure(each, rules), rules, val=None, tta=False).surface
+    assert {name: (score.value, score.patients) for name, score in found.items()} == {
+        "hd95_px": (0.0, 1),
+        "surface_dice": (1.0, 1),
+        "hd95_mm": (0.0, 1),
+        "surface_dice_3d": (1.0, 1),
+    }
+    alone = card(measure(each[1:], rules), rules, val=None, tta=False).surface
+    assert {score.patients for score in alone.values()} == {0}
+
+
 def test_the_gain_of_flips_is_paired_by_patient(measured: Measured) -> None:
     found = card(measured, RULES, val=None, tta=True).tta
     assert found is not None

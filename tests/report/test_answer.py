@@ -9,6 +9,7 @@ from brainseg.report.answer import answer, findings, question
 from brainseg.report.cells import Result
 from brainseg.report.gather import Found
 from brainseg.report.study import Study, study
+from brainseg.report.words import words
 from tests.report.synthetic import Truth, result, sweep
 
 SEEDS = [0, 1, 2]
@@ -109,6 +110,92 @@ def test_a_lead_that_only_the_correction_takes_back_is_said_to_be() -> None:
     assert lead.p_wilcoxon < 0.05 < lead.p_wilcoxon_holm
     assert lead.difference.low > 0
     assert "noise of patients (corrected for 4 comparisons), and one seed" in answer(studied(made))
+
+
+def two_norms(lead: Any, seeds: dict[str, list[int]], spread: float = 0.0) -> Study:
+    """Group norm, chosen on val, ahead of batch norm by `lead` [P]; seeds differ by `spread`."""
+    test = np.linspace(0.4, 0.8, len(lead))
+    return studied(
+        [
+            result(
+                {"norm": norm, "seed": seed},
+                {"val": [0.9 if ahead else 0.5], "test": test + ahead * lead + spread * (n - 1)},
+            )
+            for norm, ahead in (("group", 1), ("batch", 0))
+            for n, seed in enumerate(seeds[norm])
+        ]
+    )
+
+
+def test_outliers_among_patients_are_no_noise_of_seeds() -> None:
+    lead = np.r_[np.full(18, 0.02) + np.arange(18) / 1e4, -0.3, -0.35]
+    found = two_norms(lead, {"group": SEEDS, "batch": SEEDS})
+    assert found.main.lead is not None
+    assert found.main.lead.p_wilcoxon_holm < 0.05
+    assert found.main.lead.difference.mean < 0
+    assert found.main.lead.verdict == "noise"
+    assert "on test it is behind batch norm" in answer(found)
+    assert "within the noise of patients and seeds" in answer(found)
+
+
+def test_ranks_that_point_the_other_way_than_the_mean_claim_nothing() -> None:
+    lead = np.r_[np.full(100, 0.003) + np.arange(100) / 1e6, np.full(10, -0.35)]
+    found = two_norms(lead, {"group": SEEDS, "batch": SEEDS}).main.lead
+    assert found is not None
+    assert found.p_holm < 0.05
+    assert found.difference.high < 0
+    assert found.verdict == "noise"
+
+
+def test_seeds_that_differ_are_averaged_each_over_its_own() -> None:
+    lead = np.linspace(0.01, 0.03, 20)
+    same = two_norms(lead, {"group": [0, 1, 2], "batch": [0, 1, 2]}, spread=0.01)
+    other = two_norms(lead, {"group": [0, 1, 2], "batch": [3, 4, 5]}, spread=0.01)
+    assert same.main.lead is not None
+    assert other.main.lead is not None
+    assert other.main.lead.p_seeds == pytest.approx(same.main.lead.p_seeds)
+    assert any("With 20 test patients and no seed in common" in line for line in findings(other))
+
+
+def test_an_interaction_of_one_seed_is_said_to_be_of_one_seed() -> None:
+    truth = Truth(lambda each: 0.2 * (each["norm"] == "group") * (each["loss"] == "dice"))
+    axes = {"norm": ["batch", "group"], "loss": ["bce", "dice"]}
+    said = findings(studied(sweep(axes, truth)))
+    assert any(
+        "Interactions: 1 of 1 differences of differences is beyond the noise of patients, with one "
+        "seed each." in line
+        for line in said
+    )
+    assert any("cannot be said with one seed" in line for line in said)
+
+
+def test_rates_are_compared_where_only_another_split_has_a_further_factor() -> None:
+    honest = sweep({"optimizer.lr": [1e-3, 1e-4], "split": ["patient"]})
+    other = [leaky(each) for each in sweep({"optimizer.lr": [1e-3, 1e-4], "split": ["slice"]})]
+    found = studied([*honest, *other])
+    assert not found.fair
+    assert len(found.main.against) == 1
+
+
+def test_on_a_leaky_split_no_comparison_is_judged() -> None:
+    made = [
+        leaky(each) for each in sweep({"norm": ["batch", "group"], "seed": SEEDS}, planted(0.1))
+    ]
+    assert {each.verdict for each in studied(made).comparisons} == {"leaky"}
+
+
+def test_unfinished_folds_are_left_out_of_choice_and_scores() -> None:
+    def cell(norm: str, fold: int) -> Result:
+        hard = 0.3 if fold == 4 else 0.0
+        dice = np.linspace(0.5, 0.7, 6) + 0.03 * (norm == "group") - hard
+        names = {"test": [f"P_{fold}_{n}" for n in range(6)]}
+        return result({"norm": norm, "split.fold": fold}, {"val": dice, "test": dice}, names=names)
+
+    folds = {"group": range(5), "batch": range(4)}
+    found = studied([cell(norm, fold) for norm, each in folds.items() for fold in each])
+    assert found.main.winner.name == "group norm"
+    assert found.main.winner.best.shape == (1, 24)
+    assert any("1 finished cells are left out" in line for line in words(found))
 
 
 def test_a_tie_is_no_lead() -> None:

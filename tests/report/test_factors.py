@@ -47,6 +47,13 @@ def test_paths_and_devices_are_no_factors() -> None:
     assert levels(made) == [{}, {}]
 
 
+def test_no_two_levels_are_written_alike() -> None:
+    found = levels(sweep({"split.seed": [20190601, 20190602], "a.b": [1.0, 1.0000001]}))
+    assert {each["split.seed"] for each in found} == {"20190601", "20190602"}
+    assert {each["a.b"] for each in found} == {"1", "1.0000001"}
+    assert levels(sweep({"norm": ["batch"], "a.b": [0, 0.0]})) == [{}, {}]
+
+
 def test_levels_that_are_numbers_are_ordered_by_size() -> None:
     assert level_order("epochs", ["100", "50", "100", "9"]) == ["9", "50", "100"]
     assert level_order("norm", ["layer", "batch", "layer"]) == ["layer", "batch"]

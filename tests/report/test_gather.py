@@ -41,6 +41,8 @@ def test_a_failed_cell_is_listed_with_its_reason(tmp_path: Path) -> None:
         ("metrics.json", '"text"', "metrics.json is broken"),
         ("patients.csv", None, "no patients.csv; move the folder away"),
         ("patients.csv", "", "No columns"),
+        ("history.csv", "epoch,val/dice\n1,0.5\n1,0.6\n", "an epoch twice"),
+        ("history.csv", "epoch\n1\n", "lacks a column"),
         ("patients.csv", "checkpoint,split\nbest,test\n", "lacks the column patient"),
         (".hydra/config.yaml", "a: [", "expected"),
     ],

@@ -7,6 +7,7 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -14,7 +15,7 @@ from brainseg.report.__main__ import main
 from brainseg.report.texts import tex
 from brainseg.report.write import report
 from tests.conftest import tiny_cell
-from tests.report.synthetic import Truth, sweep, write
+from tests.report.synthetic import Truth, result, sweep, write
 
 AXES = {"norm": ["batch", "group"], "loss": ["bce", "dice"], "epochs": [3, 5], "seed": [0, 1]}
 FIGURES = (
@@ -257,6 +258,16 @@ def test_a_folder_that_cannot_be_written_to_is_named(
     said = capsys.readouterr().err
     assert said.startswith(f"{tmp_path / 'file'} cannot be written to (")
     assert said.endswith("); give another folder with --out\n")
+
+
+def test_the_same_difference_on_every_patient_can_be_drawn(tmp_path: Path) -> None:
+    test = np.linspace(0.41, 0.79, 7)
+    made = [
+        result({"norm": norm}, {"val": [0.9 - more], "test": test - more})
+        for norm, more in (("batch", 0.0), ("group", 0.1), ("layer", 0.3))
+    ]
+    answer, _, _ = report([write(made, tmp_path / "toy")])
+    assert "0.100 (0.100 to 0.100)" in answer
 
 
 def test_one_cell_and_one_patient_still_give_a_report(tmp_path: Path) -> None:
