@@ -39,7 +39,8 @@ def sentence(judgement: Judgement, *, rated: bool = False, elsewhere: bool = Fal
     chosen = phrase(with_rate(winner)) if rated else winner.name
     alone = len(judgement.configurations) == 1
     only = "The only configuration of its split" if elsewhere else "Only one configuration"
-    start = f"{only if alone else 'Chosen on validation'}: {chosen}"
+    start = only if alone else "Chosen on validation"
+    start += f": {chosen}" if winner.levels else ""
     if judgement.test is None:
         scores = f"val Dice {winner.val:.3f}; there are no test scores"
         return f"{start}; {scores}, so how good it is cannot be said."

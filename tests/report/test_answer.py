@@ -215,7 +215,7 @@ def test_the_same_model_is_no_rival() -> None:
 def test_one_cell_is_compared_with_nothing() -> None:
     made = result({"norm": "group"}, {"val": [0.5], "test": np.linspace(0.4, 0.8, 20)})
     said = answer(studied([made]))
-    assert said.startswith("Only one configuration: the only configuration; test Dice 0.600")
+    assert said.startswith("Only one configuration; test Dice 0.600")
     assert said.endswith("there is nothing to compare it with.")
 
 
