@@ -39,7 +39,7 @@ board: $(READY) ## TensorBoard over multirun/ and outputs/
 	@ln -sfn ../multirun .board/multirun && ln -sfn ../outputs .board/outputs
 	$(BIN)/tensorboard --logdir .board
 
-test: $(READY) ## the tests, under 3 minutes on 2 cores
+test: $(READY) ## the tests, under 5 minutes on 2 cores
 	$(BIN)/python -m pytest
 
 test-slow: $(READY) ## the tests marked slow
