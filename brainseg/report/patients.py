@@ -93,8 +93,9 @@ def read_clinical(path: Path) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, index_col=0)
     except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())  # pandas ends its own with a line break
         raise ValueError(
-            f"{path} cannot be read ({error}); give the data set's data.csv"
+            f"{path} cannot be read ({reason}); give the data set's data.csv"
         ) from error
     if table.index.has_duplicates:
         twice = table.index[table.index.duplicated()][0]

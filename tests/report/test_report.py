@@ -260,6 +260,16 @@ def test_a_folder_that_cannot_be_written_to_is_named(
     assert said.endswith("); give another folder with --out\n")
 
 
+def test_a_clinical_table_that_is_none_is_one_line(
+    small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "notes.md").write_text("a,b\n1,2\n1,2,3,4\n")
+    assert main([str(small), "--clinical", str(tmp_path / "notes.md")]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert said.endswith("; give the data set's data.csv\n")
+
+
 def test_the_same_difference_on_every_patient_can_be_drawn(tmp_path: Path) -> None:
     test = np.linspace(0.41, 0.79, 7)
     made = [
