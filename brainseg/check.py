@@ -23,6 +23,8 @@ def check(config: Mapping[str, Any]) -> None:
     limit = config["limit"]
     good = limit is None or _is_positive(limit)
     _require(config, "limit", good, "null or a number of hours > 0")
+    question = config["question"]
+    _require(config, "question", question is None or isinstance(question, str), "null or words")
     rate = config["optimizer"]["lr"]
     if not _is_positive(rate):
         raise ValueError(f"optimizer.lr={rate} must be a number > 0; set optimizer.lr=1e-3")

@@ -11,6 +11,7 @@ _NOT_IDENTITY = (
     "force",
     "limit",
     "plan",
+    "question",
     "report",
     "workers",
     "data.root",

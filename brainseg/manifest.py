@@ -85,7 +85,8 @@ def read(folder: Path) -> Manifest:
     """
     folder = folder.absolute()
     if not folder.is_dir():
-        raise FileNotFoundError(f"{folder} does not exist; give a sweep's folder (multirun/NAME)")
+        what = "is no folder" if folder.exists() else "does not exist"
+        raise FileNotFoundError(f"{folder} {what}; give a sweep's folder (multirun/NAME)")
     if (folder / MANIFEST).is_file():
         return _read(folder)
     if (folder / ".hydra").is_dir():

@@ -112,6 +112,7 @@ def test_a_single_run_writes_its_folder_and_prints_its_scores(tmp_path: Path) ->
         (["force=maybe"], "force=maybe must be true or false"),
         (["plan=maybe"], "plan=maybe must be true or false"),
         (["report=maybe"], "report=maybe must be true or false"),
+        (["question=3"], "question=3 must be null or words"),
         (["limit=-1"], "limit=-1 must be null or a number of hours > 0"),
         (["name="], "name= must be a plain folder name"),
         (["name=../x"], "name=../x must be a plain folder name"),

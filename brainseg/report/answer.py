@@ -1,20 +1,20 @@
 """The answer in plain words, derived; it never claims more than the tests allow."""
 
-from collections.abc import Sequence
-
+from brainseg.report.comparison import Comparison
 from brainseg.report.configurations import Configuration
-from brainseg.report.effects import Effect
 from brainseg.report.factors import phrase
 from brainseg.report.rates import with_rate
 from brainseg.report.resample import Interval
-from brainseg.report.significance import Comparison
 from brainseg.report.study import Judgement, Study
 
 _ASKED = {"norm": "which norm", "loss": "which loss", "epochs": "how many epochs"}
 
 
 def question(study: Study) -> str:
-    """What the sweep asks, from its factors."""
+    """What the sweep asks: its cells' `question` where they have one, else from its factors."""
+    own = {result.config.get("question") for result in study.found.results}
+    if len(own) == 1 and (told := own.pop()):
+        return str(told)
     asked = [_ASKED.get(factor, f"which {factor}") for factor in study.factors]
     if not asked:
         return "How well does this configuration segment patients it has not seen?"
@@ -97,19 +97,6 @@ def lead(found: Comparison, rival: str, others: int = 1) -> str:
     return f"{one} {verb} the noise of patients and seeds{why}"
 
 
-def findings(study: Study) -> list[str]:
-    """Further sentences, one a finding: the winner against all, then every factor."""
-    if study.main.winner.leaky:
-        return ["No difference is judged: on a leaky split it need not hold for other patients."]
-    found = [_against(study.main)] if len(study.main.against) > 1 else []
-    found += [_of_factor(each) for each in study.effects]
-    if study.interactions:
-        found.append(_interactions(study.interactions))
-    if study.main.lead and study.main.lead.patients > 1:
-        found.append(_power(study.main.lead))
-    return found
-
-
 def unlike(rival: Configuration, winner: Configuration) -> str:
     """What sets a rival apart from the winner, in words: `batch norm`, `dice, 50 epochs`."""
     differ = {k: v for k, v in rival.levels.items() if winner.levels.get(k) != v}
@@ -128,79 +115,3 @@ def signed(value: Interval) -> str:
     if value.mean >= 0:
         return span(value)
     return span(Interval(-value.mean, -value.high, -value.low))
-
-
-def _against(judgement: Judgement) -> str:
-    counts: dict[str, int] = {}
-    for each in judgement.against:
-        counts[each.verdict] = counts.get(each.verdict, 0) + 1
-    words = {
-        "ahead": "ahead of {} beyond the noise of patients and seeds",
-        "behind": "behind {} beyond that noise",
-        "networks": "apart from {} beyond the noise of patients, by networks of one seed each",
-        "seeds": "beyond the noise of patients, but within that of seeds, against {}",
-        "noise": "within the noise against {}",
-        "same": "equal on every patient to {}",
-        "few": "tested on too few patients to tell it from {}",
-    }
-    said = [text.format(counts[key]) for key, text in words.items() if key in counts]
-    return f"Of the {len(judgement.against)} others, the winner is {'; '.join(said)}."
-
-
-def _of_factor(found: Effect) -> str:
-    judged = " (judged on the last epoch)" if found.which == "last" else ""
-    same = (
-        f" At the best epoch {found.same} of the pairs are one and the same model."
-        if found.same
-        else ""
-    )
-    pairs = [each for each in found.pairs if each.patients]
-    if not pairs:
-        return f"{found.factor}: no two cells differ in it alone, so it cannot be judged."
-    clear = [each for each in pairs if each.verdict in ("ahead", "behind", "networks")]
-    if not clear:
-        largest = max(pairs, key=lambda each: abs(each.difference.mean))
-        least = min(each.detectable for each in pairs)
-        said = f"no two levels are told apart; the largest difference is {_pair(largest)}"
-        tail = f"less than {least:.3f} could hardly have been shown" if least == least else ""
-        return f"{found.factor}{judged}: {'; '.join(t for t in (said, tail) if t)}.{same}"
-    one = any(each.verdict == "networks" for each in clear)
-    beyond = "patients, with one seed each" if one else "patients and seeds"
-    said = "; ".join(_pair(each) for each in clear)
-    return f"{found.factor}{judged}: beyond the noise of {beyond}: {said}.{same}"
-
-
-def _interactions(pairs: Sequence[Comparison]) -> str:
-    clear = [each for each in pairs if each.verdict in ("ahead", "behind", "networks")]
-    told = f"{len(clear)} of {len(pairs)}" if clear else "none of the"
-    one_seed = all(each.p_seeds is None for each in pairs)
-    noise = "patients, with one seed each" if one_seed else "patients and seeds"
-    verb = "is" if len(clear) == 1 else "are"
-    return f"Interactions: {told} differences of differences {verb} beyond the noise of {noise}."
-
-
-def _pair(found: Comparison) -> str:
-    level = [name.partition("=")[2] for name in (found.first, found.second)]
-    if found.difference.mean < 0:
-        level.reverse()
-    return f"{level[0]} over {level[1]} by {signed(found.difference)}"
-
-
-def _power(found: Comparison) -> str:
-    seeds = "one seed" if found.seeds == 1 else f"{found.seeds} seeds"
-    if found.seeds == 1 and found.p_seeds is not None:
-        seeds = "no seed in common"
-    least = f"{found.detectable:.3f}" if found.detectable < 1 else "any Dice"
-    said = (
-        f"With {found.patients} test patients and {seeds}, a true lead of less than {least} would "
-        "have been missed more than 1 time in 5"
-    )
-    if found.verdict in ("ahead", "behind", "same"):
-        return f"{said}."
-    if found.p_seeds is None:
-        return f"{said}; how many would settle the lead seen here cannot be said with one seed."
-    if found.needed is None:
-        return f"{said}; to settle the lead seen here takes more seeds, or over a million patients."
-    if found.needed <= found.patients:
-        return f"{said}."
-    return f"{said}; to settle the lead seen here takes about {found.needed} test patients."

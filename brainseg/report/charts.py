@@ -8,11 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from brainseg.report.comparison import Comparison
 from brainseg.report.configurations import Configuration
 from brainseg.report.curves import curves
 from brainseg.report.patients import matrix
 from brainseg.report.ranks import Ranks, cliques
-from brainseg.report.significance import Comparison
 from brainseg.report.style import GREY, MAP, canvas, colour, ends, legend, marker
 
 _MOST = 20  # rows that a figure can hold

@@ -34,7 +34,7 @@ class Content:
     Attributes:
         question: that the sweep asks.
         answer: in one sentence.
-        words: what to know before believing it.
+        caveats: what to know before believing it.
         board: the leaderboard.
         sections: the rest.
         facts: how it was made.
@@ -43,7 +43,7 @@ class Content:
 
     question: str
     answer: str
-    words: list[str]
+    caveats: list[str]
     board: Table
     sections: list[Section]
     facts: dict[str, list[str]]

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+from brainseg.report.comparison import Comparison
 from brainseg.report.configurations import Configuration, same_model
 from brainseg.report.factors import level_order
 from brainseg.report.resample import Interval, interval
 from brainseg.report.significance import (
-    Comparison,
     compare,
     corrected,
     differences,

@@ -52,11 +52,16 @@ def read(folders: Sequence[Path]) -> Found:
 
     Raises:
         FileNotFoundError: a folder is no sweep and no run.
-        ValueError: `sweep.json` is broken, or two cells are one cell by name or by settings.
+        ValueError: a folder is given twice, `sweep.json` is broken, or two cells are one cell by
+            name or by settings.
     """
     found = Found([])
     where: dict[str, Path] = {}
+    read_before: set[Path] = set()
     for folder in folders:
+        if folder.resolve() in read_before:
+            raise ValueError(f"{folder} is given twice; name each sweep once")
+        read_before.add(folder.resolve())
         listed = _manifest(folder, found.notes)
         for name, cell in listed.cells.items():
             path = listed.folder / name

@@ -51,10 +51,9 @@ def effect_size(by_patient: NDArray[np.float64]) -> float:
 def false_claim(by_patient: NDArray[np.float64]) -> float:
     """Posterior probability that the first is not better than the second.
 
-    As Christodoulou et al. 2025 (arXiv 2505.04720) define it: P(theta_A <= theta_B | the patients'
-    scores). With the usual flat prior on mean and log variance of the paired differences, whose
-    variance is s_A^2 + s_B^2 - 2 r s_A s_B for the congruence r of the two, it is Student's
-    F_{n-1}(-mean / (s / sqrt n)). It knows of no seeds.
+    P(theta_A <= theta_B | the patients' scores) of Christodoulou et al. 2025 (arXiv 2505.04720),
+    for segmentation: F_{n-1}(sqrt(n) (m_B - m_A) / sqrt(s_A^2 + s_B^2 - 2 r s_A s_B)) with r the
+    congruence of the two, their correlation, and F that of Student's t. It knows of no seeds.
     """
     count = len(by_patient)
     if count < 2:

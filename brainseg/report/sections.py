@@ -6,10 +6,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from brainseg.report import charts, grids, made, tables
-from brainseg.report.answer import answer, findings, question, sentence
+from brainseg.report.answer import answer, question, sentence
 from brainseg.report.board import board, spread
+from brainseg.report.caveats import caveats
 from brainseg.report.content import Content, Picture, Section
 from brainseg.report.curves import flattening, stopped
+from brainseg.report.findings import findings
 from brainseg.report.leaderboard import Row
 from brainseg.report.patients import accuracy_of_nothing, hard, subgroups
 from brainseg.report.ranks import MOST
@@ -17,7 +19,6 @@ from brainseg.report.rates import RATE
 from brainseg.report.study import Study
 from brainseg.report.table import p_value
 from brainseg.report.variance import ALPHA
-from brainseg.report.words import words
 
 
 def content(study: Study, rows: Sequence[Row], clinical: pd.DataFrame | None = None) -> Content:
@@ -36,7 +37,7 @@ def content(study: Study, rows: Sequence[Row], clinical: pd.DataFrame | None = N
     return Content(
         question(study),
         answer(study),
-        words(study),
+        caveats(study),
         board(rows, accuracy_of_nothing(study.main.configurations)),
         [each for each in sections if each.text or each.pictures or each.tables],
         made.facts(study.found),

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+from brainseg.report.comparison import Comparison
 from brainseg.report.configurations import Configuration, group, pool, same_folds, same_model
 from brainseg.report.effects import Effect, effect, interaction
 from brainseg.report.gather import Found
@@ -11,7 +12,6 @@ from brainseg.report.ranks import Ranks, rank
 from brainseg.report.rates import RATE, at_each_rate, at_own_rate, swept
 from brainseg.report.resample import Interval, interval
 from brainseg.report.significance import (
-    Comparison,
     compare,
     corrected,
     differences,

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import pandas as pd
 
 from brainseg.report.answer import span
+from brainseg.report.comparison import Comparison
 from brainseg.report.configurations import Configuration
 from brainseg.report.curves import Flat
 from brainseg.report.gather import Absent
 from brainseg.report.ranks import Ranks
-from brainseg.report.significance import Comparison
 from brainseg.report.table import Table, number_or_dash, p_value
 
 _WORDS = {

@@ -22,7 +22,7 @@ _IN_PAPER = ("val Dice", "test Dice (95 %)", "test rank", "median", "IoU", "seed
 def markdown(content: Content, command: str) -> str:
     """The report as Markdown, with links to its figures beside it."""
     parts = [f"# {content.question}", f"**{content.answer}**"]
-    parts += ["\n".join(f"- {word}" for word in content.words)] if content.words else []
+    parts += ["\n".join(f"- {line}" for line in content.caveats)] if content.caveats else []
     parts.append(_table(content.board))
     for section in content.sections:
         parts.append(f"## {section.title}")

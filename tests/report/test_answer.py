@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from brainseg.report.answer import answer, findings, question
+from brainseg.report.answer import answer, question
+from brainseg.report.caveats import caveats
 from brainseg.report.cells import Result
+from brainseg.report.findings import findings
 from brainseg.report.gather import Found
 from brainseg.report.study import Study, study
-from brainseg.report.words import words
 from tests.report.synthetic import Truth, result, sweep
 
 SEEDS = [0, 1, 2]
@@ -195,7 +196,7 @@ def test_unfinished_folds_are_left_out_of_choice_and_scores() -> None:
     found = studied([cell(norm, fold) for norm, each in folds.items() for fold in each])
     assert found.main.winner.name == "group norm"
     assert found.main.winner.best.shape == (1, 24)
-    assert any("1 finished cells are left out" in line for line in words(found))
+    assert any("1 finished cells are left out" in line for line in caveats(found))
 
 
 def test_a_tie_is_no_lead() -> None:
@@ -255,6 +256,13 @@ def test_the_question_comes_from_the_factors() -> None:
     asked = question(studied(made))
     assert asked.startswith("Which norm, which loss and how many epochs: by how much")
     assert question(studied(sweep({"seed": [0, 1]}))).startswith("How well does this")
+
+
+def test_the_question_of_an_experiment_stands_where_all_cells_have_it() -> None:
+    own = {"question": ["Is it so?"]}
+    assert question(studied(sweep(own | {"norm": ["batch", "group"]}))) == "Is it so?"
+    mixed = [*sweep(own | {"norm": ["batch"]}), *sweep({"norm": ["group"]})]
+    assert question(studied(mixed)).startswith("Which norm: by how much")
 
 
 def test_each_is_taken_at_its_own_best_rate_and_at_each_fixed_one() -> None:

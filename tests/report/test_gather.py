@@ -86,6 +86,12 @@ def test_two_cells_with_one_name_are_refused(tmp_path: Path) -> None:
     assert "\n" not in str(refused.value)
 
 
+def test_a_sweep_given_twice_is_refused(tmp_path: Path) -> None:
+    folder = write(sweep(AXES), tmp_path / "one")
+    with pytest.raises(ValueError, match="one is given twice; name each sweep once"):
+        read([folder, folder / ".." / "one"])
+
+
 def test_two_cells_with_the_same_settings_are_refused(tmp_path: Path) -> None:
     first = result({"norm": "batch"}, {"val": [0.5], "test": [0.5]})
     twin = type(first)(
@@ -100,6 +106,9 @@ def test_a_folder_that_is_no_sweep_is_refused(tmp_path: Path) -> None:
         read([tmp_path])
     with pytest.raises(FileNotFoundError, match="does not exist"):
         read([tmp_path / "nowhere"])
+    (tmp_path / "file").touch()
+    with pytest.raises(FileNotFoundError, match="file is no folder"):
+        read([tmp_path / "file"])
 
 
 def test_a_single_run_is_a_sweep_of_one(tmp_path: Path) -> None:

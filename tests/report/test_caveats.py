@@ -3,10 +3,10 @@ from typing import Any
 
 import pytest
 
+from brainseg.report.caveats import caveats
 from brainseg.report.cells import Result
 from brainseg.report.gather import Absent, Found
 from brainseg.report.study import study
-from brainseg.report.words import words
 from tests.report.synthetic import result, sweep
 
 AXES: dict[str, list[Any]] = {"norm": ["batch", "group"], "seed": [0, 1]}
@@ -17,7 +17,7 @@ def changed(made: Result, **metrics: Any) -> Result:
 
 
 def said(results: list[Result], *absent: Absent) -> str:
-    return "\n".join(words(study(Found(results, list(absent)))))
+    return "\n".join(caveats(study(Found(results, list(absent)))))
 
 
 def test_a_whole_sweep_of_two_seeds_needs_no_word() -> None:

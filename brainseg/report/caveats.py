@@ -6,7 +6,7 @@ from brainseg.report.cells import Result
 from brainseg.report.study import Study
 
 
-def words(study: Study) -> list[str]:
+def caveats(study: Study) -> list[str]:
     """Warnings about a sweep: missing cells, one seed, other splits, code or data, leaks."""
     found = study.found
     results = found.results
