@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 from brainseg.report.answer import signed
 from brainseg.report.comparison import Comparison
+from brainseg.report.configurations import Configuration
 from brainseg.report.effects import Effect
+from brainseg.report.resample import unpaired
 from brainseg.report.study import Judgement, Study
 
 
@@ -14,11 +16,38 @@ def findings(study: Study) -> list[str]:
         return ["No difference is judged: on a leaky split it need not hold for other patients."]
     found = [_against(study.main)] if len(study.main.against) > 1 else []
     found += [_of_factor(each) for each in study.effects]
+    found += leaks(study)
     if study.interactions:
         found.append(_interactions(study.interactions))
     if study.main.lead and study.main.lead.patients > 1:
         found.append(_power(study.main.lead))
     return found
+
+
+def leaks(study: Study) -> list[str]:
+    """What each leaky split adds to the score of the same configuration on an honest one.
+
+    The two are tested on other slices, so their difference is unpaired.
+    """
+    tested = [each for members in study.groups for each in members if not each.best.empty]
+    honest = {_but_split(each): each for each in reversed(tested) if not each.leaky}
+    pairs = [(each, honest.get(_but_split(each))) for each in tested if each.leaky]
+    return [_leak(leaky, twin) for leaky, twin in pairs if twin]
+
+
+def _leak(leaky: Configuration, honest: Configuration) -> str:
+    added = unpaired(*(each.best.to_numpy(dtype=float) for each in (leaky, honest)))
+    more = "more" if added.mean >= 0 else "less"
+    clear = added.low > 0 or added.high < 0
+    return (
+        f"LEAKY: {leaky.name} scores {signed(added)} {more} than {honest.name}, "
+        f"{'beyond' if clear else 'within'} the noise; unpaired, since other slices are tested."
+    )
+
+
+def _but_split(each: Configuration) -> tuple[tuple[str, str], ...]:
+    levels = each.levels.items()
+    return tuple((name, level) for name, level in levels if name.partition(".")[0] != "split")
 
 
 def _against(judgement: Judgement) -> str:

@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -244,6 +245,22 @@ def test_a_leaky_cell_never_wins_over_an_honest_one() -> None:
     assert found.main.winner.levels == {"split": "patient"}
     assert answer(found).startswith("The only configuration of its split: split patient; test Dice")
     assert found.comparisons == []
+
+
+def test_what_a_leak_adds_is_said_and_that_it_is_unpaired() -> None:
+    planted_leak = Truth(lambda levels: 0.15 * (levels["split"] == "slice"))
+    axes = {"split": ["patient", "slice"], "norm": ["batch", "group"], "seed": SEEDS}
+    made = [
+        leaky(each) if each.choices["split"] == "slice" else each
+        for each in sweep(axes, planted_leak)
+    ]
+    said = [line for line in findings(studied(made)) if line.startswith("LEAKY")]
+    assert len(said) == 2  # a norm each
+    for line in said:
+        assert re.match(
+            r"LEAKY: (\w+) norm, split slice scores 0\.1\d\d .* more than \1 norm", line
+        )
+        assert "beyond the noise; unpaired" in line
 
 
 def test_too_few_patients_for_any_test_is_said() -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from brainseg.report.resample import draws, interval, rank_draws
+from brainseg.report.resample import draws, interval, rank_draws, unpaired
 
 
 def test_the_bootstrap_has_the_variance_of_the_mean_over_patients() -> None:
@@ -37,6 +37,15 @@ def test_an_interval_covers_the_truth_about_as_often_as_it_says() -> None:
         found = interval(seeds[:, None] + patients + rng.normal(0, 0.03, (8, 40)))
         hits += found.low <= 0 <= found.high
     assert 0.91 <= hits / 300 <= 0.98
+
+
+def test_an_unpaired_difference_has_the_variances_of_both() -> None:
+    rng = np.random.default_rng(4)
+    first, second = rng.normal(0.8, 0.1, (1, 40)), rng.normal(0.7, 0.2, (1, 40))
+    error = np.sqrt(first.var(ddof=1) / 40 + second.var(ddof=1) / 40)
+    found = unpaired(first, second)
+    assert found.mean == pytest.approx(first.mean() - second.mean())
+    assert (found.high - found.low) / 2 == pytest.approx(1.96 * error, rel=0.06)
 
 
 def test_one_patient_has_no_interval() -> None:
