@@ -80,10 +80,9 @@ def lead(found: Comparison, rival: str, others: int = 1) -> str:
             )
         case "seeds":
             verb = "is beyond" if ahead else "beyond"
-            return (
-                f"{one} {verb} the noise of patients, but within that of seeds, of which there are "
-                f"{found.seeds}"
-            )
+            number = f"there are {found.seeds}" if found.seeds else "they share none"
+            noise = "the noise of patients, but within that of seeds"
+            return f"{one} {verb} {noise}, of which {number}"
         case "few":
             return f"{found.patients} test patients are too few to tell it from {rival}"
         case "same":

@@ -54,8 +54,8 @@ def _seeds(study: Study) -> list[str]:
     if len(sets) > 1:
         return [
             "The configurations have different seeds; pairs are compared over the seeds that both "
-            "have. Those with none in common are compared by their means, and their intervals "
-            "leave the noise of seeds out."
+            "have, those with none in common by their means. With fewer than two in common, the "
+            "interval leaves the noise of seeds out; p seeds does not."
         ]
     return []
 

@@ -20,7 +20,7 @@ class Comparison:
         second: with what.
         which: the checkpoint that was scored, best or last.
         difference: of mean test Dice by patient, with its interval over patients and seeds.
-        seeds: seeds that both have.
+        seeds: that both have; without any, the means over each one's own are compared.
         patients: patients that both have.
         wins: share of the patients on which the first is better; ties count half.
         effect: Cohen's d_z: mean over standard deviation of the patients' differences.

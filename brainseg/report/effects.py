@@ -13,7 +13,6 @@ from brainseg.report.significance import (
     corrected,
     differences,
     noise_of_seeds,
-    weight,
 )
 
 Pairs = list[tuple[Configuration, Configuration]]
@@ -62,12 +61,13 @@ def effect(factor: str, configurations: Sequence[Configuration]) -> Effect:
             second=f"{factor}={low}",
             which=which,
             size=len(known),
-            weight=weight([one for one, _ in found], [other for _, other in found]),
             leaky=any(each.leaky for each in configurations),
         )
         for (high, low), found in known.items()
     ]
-    tables = {level: differences(complete[level], (), which) for level in order if complete[level]}
+    tables = {
+        level: differences(complete[level], which=which).table for level in order if complete[level]
+    }
     return Effect(
         factor,
         which,
@@ -97,23 +97,21 @@ def interaction(
                 plus = [each for ac, _, _, bd in squares for each in (ac, bd)]
                 minus = [each for _, ad, bc, _ in squares for each in (ad, bc)]
                 words = (f"{a} - {b} at {second}={c}", f"{a} - {b} at {second}={d}")
-                table = 2 * differences(plus, minus, which)
-                found.append((table, 4 * weight(plus, minus), words))
+                found.append((differences(plus, minus, which).doubled(), words))
     seeds = noise_of_seeds(configurations, which)
     return corrected(
         [
             compare(
-                table,
+                differ,
                 seeds,
                 family=f"{first} x {second}",
                 first=words[0],
                 second=words[1],
                 which=which,
                 size=len(found),
-                weight=own,
                 leaky=any(each.leaky for each in configurations),
             )
-            for table, own, words in found
+            for differ, words in found
         ]
     )
 

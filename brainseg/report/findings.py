@@ -108,7 +108,7 @@ def _pair(found: Comparison) -> str:
 
 def _power(found: Comparison) -> str:
     seeds = "one seed" if found.seeds == 1 else f"{found.seeds} seeds"
-    if found.seeds == 1 and found.p_seeds is not None:
+    if found.seeds == 0:
         seeds = "no seed in common"
     least = f"{found.detectable:.3f}" if found.detectable < 1 else "any Dice"
     said = (

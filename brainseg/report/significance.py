@@ -1,7 +1,7 @@
 """Paired comparisons over the same patients, and their correction within a family."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -26,38 +26,48 @@ from brainseg.report.variance import (
 )
 
 
+@dataclass(frozen=True)
+class Differences:
+    """Paired differences of test Dice.
+
+    Attributes:
+        table: [S, P]: a row per common seed, or one row of means where there is none.
+        seeds: in common.
+        weight: sum of the squared weights of the networks in a row; 2 for a pair.
+    """
+
+    table: Table
+    seeds: int
+    weight: float = 2.0
+
+    def doubled(self) -> "Differences":
+        """Twice the differences, whose weights are squared."""
+        return Differences(2 * self.table, self.seeds, 4 * self.weight)
+
+
 def differences(
-    first: Sequence[Configuration], second: Sequence[Configuration], which: str = "best"
-) -> Table:
-    """Paired differences [S, P] of test Dice: mean of the first less mean of the second.
+    first: Sequence[Configuration], second: Sequence[Configuration] = (), which: str = "best"
+) -> Differences:
+    """Mean of the first less mean of the second, or the mean of the first alone.
 
     Only seeds and patients that all of them have. Where they have no seed in common, each is first
-    pooled over its own, and S is 1. P is 0 where they have no patient in common. Without a second
-    it is the mean of the first.
+    pooled over its own. P is 0 where they have no patient in common.
     """
     tables = [(each.best if which == "best" else each.last) for each in (*first, *second)]
     patients = sorted(set.intersection(*(set(table.columns) for table in tables)))
-    seeds = _common_seeds([*first, *second])
+    seeds = sorted(set.intersection(*(set(table.index) for table in tables)))
     if seeds:
         arrays = [table.loc[seeds, patients].to_numpy(dtype=float) for table in tables]
     else:
         arrays = [table[patients].to_numpy(dtype=float).mean(0, keepdims=True) for table in tables]
     plus, minus = arrays[: len(first)], arrays[len(first) :]
-    result: Table = np.mean(plus, axis=0) - (np.mean(minus, axis=0) if minus else 0)
-    return result
-
-
-def weight(first: Sequence[Configuration], second: Sequence[Configuration] = ()) -> float:
-    """Sum of the squared weights of the networks in a difference of means; 2 for a pair.
-
-    Where they have no seed in common, each is over its own number of seeds already.
-    """
-    shared = bool(_common_seeds([*first, *second]))
-    return sum(
-        1 / len(side) ** 2 / (1 if shared else len(each.best))
+    weight = sum(
+        1 / len(side) ** 2 / (1 if seeds else len(each.best))  # else over its seeds already
         for side in (first, second)
         for each in side
     )
+    table: Table = np.mean(plus, axis=0) - (np.mean(minus, axis=0) if minus else 0)
+    return Differences(table, len(seeds), weight)
 
 
 def noise_of_seeds(configurations: Sequence[Configuration], which: str = "best") -> SeedNoise:
@@ -67,7 +77,7 @@ def noise_of_seeds(configurations: Sequence[Configuration], which: str = "best")
 
 
 def compare(
-    table: Table,
+    differ: Differences,
     seeds: SeedNoise,
     *,
     family: str,
@@ -75,32 +85,30 @@ def compare(
     second: str,
     which: str = "best",
     size: int = 1,
-    weight: float = 2.0,
     leaky: bool = False,
 ) -> Comparison:
     """One comparison from paired differences; `family` makes the correction.
 
     Args:
-        table: [S, P], first minus second.
+        differ: first minus second.
         seeds: of one network.
         family: its name.
         first: what is compared.
         second: with what.
         which: the checkpoint that was scored.
         size: how many comparisons the family has.
-        weight: sum of the squared weights of the networks: 2 for a pair.
         leaky: whether patients are on both sides of the split.
     """
-    by_patient = table.mean(0)
-    chance = noise(table, seeds, weight) if len(by_patient) > 1 else None
+    by_patient = differ.table.mean(0)
+    chance = noise(differ.table, seeds, differ.weight) if len(by_patient) > 1 else None
     mean = float(by_patient.mean()) if by_patient.size else float("nan")
     return Comparison(
         family=family,
         first=first,
         second=second,
         which=which,
-        difference=interval(table),
-        seeds=len(table),
+        difference=interval(differ.table),
+        seeds=differ.seeds,
         patients=len(by_patient),
         wins=float(((np.sign(by_patient) + 1) / 2).mean()) if by_patient.size else 0.5,
         effect=effect_size(by_patient),
@@ -131,7 +139,3 @@ def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
         )
     }
     return [found.get(id(each), each) for each in comparisons]
-
-
-def _common_seeds(configurations: Sequence[Configuration]) -> list[int]:
-    return sorted(set.intersection(*(set(each.best.index) for each in configurations)))

@@ -16,7 +16,6 @@ from brainseg.report.significance import (
     corrected,
     differences,
     noise_of_seeds,
-    weight,
 )
 
 
@@ -135,7 +134,6 @@ def judge(configurations: Sequence[Configuration], where: str = "") -> Judgement
                 first=winner.name,
                 second=each.name,
                 size=max(1, len(distinct)),
-                weight=weight([winner], [each]),
                 leaky=winner.leaky,
             )
             for each in rest

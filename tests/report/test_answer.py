@@ -157,6 +157,10 @@ def test_seeds_that_differ_are_averaged_each_over_its_own() -> None:
     assert other.main.lead is not None
     assert other.main.lead.p_seeds == pytest.approx(same.main.lead.p_seeds)
     assert any("With 20 test patients and no seed in common" in line for line in findings(other))
+    assert "within that of seeds, of which there are 3" in answer(same)
+    assert "within that of seeds, of which they share none" in answer(other)
+    one = two_norms(lead, {"group": [0, 1, 2], "batch": [2, 3, 4]}, spread=0.01)
+    assert any("With 20 test patients and one seed, a" in line for line in findings(one))
 
 
 def test_an_interaction_of_one_seed_is_said_to_be_of_one_seed() -> None:

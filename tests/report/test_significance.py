@@ -6,7 +6,7 @@ from statsmodels.stats.multitest import multipletests
 from brainseg.report.comparison import Comparison
 from brainseg.report.configurations import pool
 from brainseg.report.paired import effect_size, false_claim, holm, signed_rank
-from brainseg.report.significance import compare, corrected, differences
+from brainseg.report.significance import Differences, compare, corrected, differences
 from brainseg.report.variance import seed_noise
 from tests.report.synthetic import result, sweep
 
@@ -15,7 +15,7 @@ def comparison(table: object, **about: object) -> Comparison:
     differ = np.asarray(table, dtype=float)
     seeds = seed_noise([differ / np.sqrt(2)])  # as two networks would that add up to it
     named = {"family": "f", "first": "a", "second": "b"} | about
-    return compare(differ, seeds, **named)  # type: ignore[arg-type]
+    return compare(Differences(differ, len(differ)), seeds, **named)  # type: ignore[arg-type]
 
 
 def verdicts(*tables: object) -> list[str]:
@@ -64,17 +64,20 @@ def test_false_claim_is_one_half_where_there_is_no_lead() -> None:
 def test_differences_are_paired_by_seed_and_patient() -> None:
     made = sweep({"norm": ["a", "b"], "seed": [0, 1, 2]})
     first, second = sorted(pool(made), key=lambda each: each.levels["norm"])
-    table = differences([first], [second])
+    differ = differences([first], [second])
     by_hand = first.best.loc[1, "P_test_03"] - second.best.loc[1, "P_test_03"]
-    assert table.shape == (3, 20)
-    assert table[1, 3] == pytest.approx(by_hand)
+    assert differ.table.shape == (3, 20)
+    assert differ.table[1, 3] == pytest.approx(by_hand)
+    assert (differ.seeds, differ.weight) == (3, 2.0)
 
 
 def test_only_seeds_that_both_have_are_compared() -> None:
     dice = {"val": [0.5], "test": [0.5, 0.6]}
     made = [result({"norm": n, "seed": s}, dice) for n, s in [("a", 0), ("a", 1), ("b", 1)]]
     first, second = pool(made)
-    assert differences([first], [second]).shape == (1, 2)
+    differ = differences([first], [second])
+    assert differ.table.shape == (1, 2)
+    assert (differ.seeds, differ.weight) == (1, 2.0)
 
 
 def test_without_a_common_seed_each_is_pooled_first() -> None:
@@ -84,7 +87,9 @@ def test_without_a_common_seed_each_is_pooled_first() -> None:
         result({"norm": "b", "seed": 2}, {"val": [0.5], "test": [0.1, 0.1]}),
     ]
     first, second = sorted(pool(made), key=lambda each: each.levels["norm"])
-    assert differences([first], [second]) == pytest.approx(np.array([[0.5, 0.7]]))
+    differ = differences([first], [second])
+    assert differ.table == pytest.approx(np.array([[0.5, 0.7]]))
+    assert (differ.seeds, differ.weight) == (0, 1.5)  # 1 / 2 seeds and 1 / 1
 
 
 def test_a_large_lead_over_seeds_and_patients_is_ahead() -> None:
