@@ -14,6 +14,8 @@ from brainseg.data.reader import Patient, Reader
 from brainseg.data.store import FORMAT, Meta, Store, open_store, replacing
 from brainseg.lock import only_one
 
+SKIP = "set data.on_error=skip"  # the remedy for what cannot be mended
+
 log = logging.getLogger(__name__)
 
 
@@ -107,7 +109,7 @@ def _build(
         meta = build(partial, reader, patients, problems, settings)
         if (meta.problems and not skip) or not meta.patients:
             rule = "every file must be sound" if meta.patients else "no slice is left"
-            remedy = "mend them, or set data.on_error=skip to leave them out"
+            remedy = f"mend them, or {SKIP} to leave them out"
             head = f"{len(meta.problems)} faults in the scans; {rule}; {remedy}"
             raise ValueError("\n  ".join([head, *meta.problems]))
     store = open_store(folder)

@@ -170,14 +170,23 @@ class Writer:
 def replacing(folder: Path) -> Iterator[Path]:
     """An empty folder that takes the place of `folder` if the block ends well, else goes away.
 
-    For one process at a time: the caller holds a lock.
+    What was there before goes last, so that one of the two is there whatever fails. For one process
+    at a time: the caller holds a lock.
     """
-    partial = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)  # of a build that was killed
+    partial, before = (folder.with_name(f".{folder.name}.{what}") for what in ("partial", "before"))
+    for left in (partial, before):  # by a process that was killed
+        shutil.rmtree(left, ignore_errors=True)
     try:
         partial.mkdir()
         yield partial
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.replace(folder)
+        if folder.exists():
+            folder.rename(before)
+        try:
+            partial.rename(folder)
+        except OSError:
+            if before.exists():
+                before.rename(folder)
+            raise
+        shutil.rmtree(before, ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -3,6 +3,7 @@
 import argparse
 import logging
 import math
+import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -21,6 +22,7 @@ def main(words: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if words is None else words)
     request = _request(_parser().parse_args(given), given)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    card_page = request.folder / "card.md"
     try:
         card = evaluate(request)
     except (ValueError, OSError) as error:
@@ -30,7 +32,8 @@ def main(words: Sequence[str] | None = None) -> int:
         sys.stderr.write("interrupted; nothing was written\n")
         return INTERRUPTED
     dice = _text(card.overlap["patient"]["dice"])
-    sys.stdout.write(f"Dice by patient {dice}\n{request.folder / 'card.md'}\n")
+    where = os.fsencode(card_page).decode(errors="backslashreplace")
+    sys.stdout.write(f"Dice by patient {dice}\n{where}\n")
     return 0
 
 
@@ -55,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--allow-seen",
         action="store_true",
-        help="score patients under --root that were trained or validated on, too",
+        help="with --root, score patients that were trained or validated on, too",
     )
     parser.add_argument("--tta", action="store_true", help="average over flips")
     parser.add_argument(
@@ -72,7 +75,16 @@ def _parser() -> argparse.ArgumentParser:
         metavar=("SLICE", "ROW", "COLUMN"),
         help="in mm, for scores in 3D; the files of LGG do not tell it",
     )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="(RUN/evaluate/SPLIT-CHECKPOINT)")
+    parser.add_argument(
+        "--skip-faulty", action="store_true", help="leave damaged slices out instead of stopping"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="where to write (RUN/evaluate/SPLIT-CHECKPOINT, for several runs of the first with "
+        "-ensemble-of-N); the same evaluation is replaced, a different one kept aside",
+    )
     return parser
 
 
@@ -87,6 +99,7 @@ def _request(options: argparse.Namespace, words: Sequence[str]) -> Request:
         allow_seen=options.allow_seen,
         rules=Rules(tolerance=options.tolerance, spacing=spacing),
         out=options.out,
+        skip_faulty=options.skip_faulty,
         command=shlex.join(["python", "-m", "brainseg.evaluate", *words]),
     )
 

@@ -15,13 +15,13 @@ from brainseg.provenance import git_revision, hardware, versions
 FEW = 10  # patients
 
 
-def with_parts(measured: Measured, request: Request, runs: Sequence[Trained]) -> Measured:
+def with_parts(
+    measured: Measured, runs: Sequence[Trained], split: str, *, elsewhere: bool
+) -> Measured:
     """The same, with a column `part`: where each patient is in the runs' splits, or `new`."""
     names = measured.patients["patient"].tolist()
-    if runs[0].leaky and request.root is None:  # there its slices are in all parts
-        of = [request.split] * len(names)
-    else:
-        of = parts(runs, names)
+    slices = runs[0].leaky and not elsewhere  # a patient's are in all parts
+    of = [split] * len(names) if slices else parts(runs, names)
     table = measured.patients.copy()
     table.insert(2, "part", of)
     return replace(measured, patients=table)
@@ -45,11 +45,12 @@ def about(
         *(f"run {run.folder.resolve().name}: {_settings(run)}" for run in runs),
         f"checkpoint {request.checkpoint}, split {request.split}, on {where}: "
         f"{len(patients)} patients, {len(measured.slices)} slices, {tumour} of them with tumour",
-        f"threshold 0.5; surface Dice within {request.rules.tolerance:g} pixels; "
-        + _spacing(request),
+        f"threshold 0.5; surface Dice within {request.rules.tolerance:g} pixels",
+        _spacing(request),
         f"made with `{request.command}`, {datetime.now(UTC).isoformat(timespec='seconds')}",
     ]
     if request.split == "all":
+        lines.append("the threshold below is chosen on val, which may be among them")
         by_part = patients.groupby("part", sort=False)["dice"].agg(["size", "mean"])
         lines += [
             f"{part}: {n} patients, Dice {dice:.3f}" for part, n, dice in by_part.itertuples()
@@ -61,6 +62,7 @@ def about(
         "runs": [str(run.folder.resolve()) for run in runs],
         "split": request.split,
         "checkpoint": request.checkpoint,
+        "best_epoch": [run.metrics.get("best_epoch") for run in runs],
         "tta": request.tta,
         "root": str(request.root) if request.root else None,
         "fingerprint": scans.fingerprint,
@@ -95,23 +97,30 @@ def _settings(run: Trained) -> str:
 
 def _spacing(request: Request) -> str:
     if request.rules.spacing is None:
-        return "no scores in 3D, since the spacing is not known (--spacing)"
-    return "spacing " + " x ".join(f"{mm:g}" for mm in request.rules.spacing) + " mm"
+        return "no scores in 3D: the spacing is not known (--spacing)"
+    spacing = " x ".join(f"{mm:g}" for mm in request.rules.spacing)
+    return f"in 3D spacing {spacing} mm, surface Dice within {request.rules.tolerance:g} mm"
 
 
 def _warnings(request: Request, runs: Sequence[Trained], of: Sequence[str]) -> list[str]:
     found = []
-    if any(run.leaky for run in runs):
-        found.append("LEAKY split: slices of one patient are in several parts; scores are too good")
     seen = sum(part in SEEN for part in of)
+    if any(run.leaky for run in runs) and set(of) != {NEW}:
+        found.append("LEAKY split: slices of one patient are in several parts; scores are too good")
     if request.split == "train":
         found.append("The network was trained on these patients")
     elif request.split == "val":
-        found.append("The checkpoint was chosen on these patients; so is the threshold below")
+        chosen = "The checkpoint and the threshold below were"
+        last = "The threshold below was"
+        what = chosen if request.checkpoint == "best" else last
+        found.append(f"{what} chosen on these patients")
     elif seen:
         found.append(f"{seen} of {len(of)} patients were trained or validated on")
     if request.root is not None and request.split == "all" and NEW not in of:
         found.append("None of the patients is new to the run's split")
-    if len(of) < FEW:
+    of_part = len(runs[0].members.get(request.split, of))
+    if len(of) < of_part:
+        found.append(f"Only {len(of)} of the {of_part} patients of {request.split} are there")
+    if 1 < len(of) < FEW:
         found.append(f"Only {len(of)} patients: intervals from so few are too narrow")
     return found

@@ -9,14 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from brainseg.evaluate.interval import Estimand, Floats, ratio
 from brainseg.metrics import dice
 
 BINS = 20  # of reliability and calibration error, 0.05 each
 CANDIDATES: Floats = np.arange(1, 200) / 200  # of the best threshold
-_TAIL: Floats = 10.0 ** -np.arange(6, 2.4, -0.25)  # where most probabilities of a network lie
-THRESHOLDS: Floats = np.concatenate([_TAIL, CANDIDATES, 1 - _TAIL[::-1]])  # rising
+# Even in the logit, since networks put most probabilities into a hundredth at either end
+_LOGITS: Floats = np.arange(-1024, 1025) / 64
+THRESHOLDS: Floats = np.unique(np.concatenate([expit(_LOGITS), CANDIDATES]))  # rising
 HALF = int(np.searchsorted(THRESHOLDS, 0.5))  # where 0.5 is among them
 FINE = len(THRESHOLDS) + 1  # bins of the histogram: between the thresholds, and beyond them
 _COARSE = np.searchsorted(THRESHOLDS, np.arange(1, BINS) / BINS - 1e-9) + 1
@@ -101,15 +103,18 @@ def precision_recall(histogram: Histogram) -> tuple[Floats, Floats]:
 
 
 def average_precision(histogram: Histogram) -> Estimand:
-    """Sum over falling thresholds of precision times the recall gained, all pixels together."""
-    pixels, tumour = histogram.pixels, histogram.tumour
+    """Sum over falling thresholds of precision times the recall gained, all pixels together.
+
+    NaN where no pixel is tumour.
+    """
+    pixels, tumour = (p.astype(np.float64) for p in (histogram.pixels, histogram.tumour))
 
     def statistic(index: NDArray[np.int64]) -> Floats:
-        tp, predicted = (
-            part[index].sum(-2)[..., ::-1].cumsum(-1).astype(float) for part in (tumour, pixels)
-        )
+        drawn = _times_drawn(index, len(histogram))
+        tp, predicted = ((drawn @ part)[..., ::-1].cumsum(-1) for part in (tumour, pixels))
         precision = tp / np.maximum(predicted, 1)
-        gained = np.diff(tp, axis=-1, prepend=0) / np.maximum(tp[..., -1:], 1)
+        with np.errstate(invalid="ignore"):
+            gained = np.diff(tp, axis=-1, prepend=0) / tp[..., -1:]
         return np.asarray((precision * gained).sum(-1))
 
     return Estimand(statistic, len(histogram))
@@ -130,10 +135,15 @@ def best_threshold(histogram: Histogram) -> int:
     Of several, the nearest to 0.5.
     """
     means = dice_by_threshold(histogram).mean(0)
-    first = len(_TAIL)
-    among = np.arange(first, first + len(CANDIDATES))
+    among = np.searchsorted(THRESHOLDS, CANDIDATES)
     best = among[means[among] >= means[among].max() - 1e-9]
     return int(best[np.abs(best - HALF).argmin()])
+
+
+def _times_drawn(index: NDArray[np.int64], patients: int) -> Floats:
+    """How often samples [..., n] hold each patient [..., patients]: sums without a copy of each."""
+    held = [np.count_nonzero(index == patient, axis=-1) for patient in range(patients)]
+    return np.stack(held, axis=-1).astype(np.float64)
 
 
 def _above(counts: NDArray[np.int64]) -> NDArray[np.int64]:

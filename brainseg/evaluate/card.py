@@ -87,7 +87,9 @@ def _overlap(measured: Measured) -> dict[str, Scores]:
 
 
 def _medians(measured: Measured) -> Scores:
-    dice = median(_column(measured, "dice")).estimate(nothing=0.0)
+    volumes = overlap.total(measured.counts, measured.patient_of)
+    silent = overlap.scores(overlap.nothing(volumes))["dice"]
+    dice = median(_column(measured, "dice")).estimate(median(silent).value)
     hd95 = median(_column(measured, "hd95_px")).estimate(nothing=measured.diagonal)
     return {"dice": dice, "hd95_px": hd95}
 

@@ -41,7 +41,7 @@ def dice_by_size(patients: pd.DataFrame) -> Figure:
             group["dice"],
             color=_COLOURS[number % len(_COLOURS)],
             marker=_MARKERS[number % len(_MARKERS)],
-            label=f"{institution} ({len(group)})",
+            label=f"{institution} ({len(group)})".replace("$", r"\$"),  # no formula
             alpha=0.85,
         )
     if (patients["target"] == 0).any():

@@ -1,6 +1,7 @@
 """One evaluation: from run folders to a folder of card, tables and pictures."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 import torch
 from tqdm import tqdm
@@ -10,7 +11,7 @@ from brainseg.evaluate.about import about, with_parts
 from brainseg.evaluate.calibration import Histogram, histogram, together
 from brainseg.evaluate.card import Card, card
 from brainseg.evaluate.charts import charts
-from brainseg.evaluate.folder import refuse_foreign, write
+from brainseg.evaluate.folder import claimed, write
 from brainseg.evaluate.measure import measure
 from brainseg.evaluate.pictures import pictures
 from brainseg.evaluate.predict import Rows, Volume, volumes
@@ -26,30 +27,36 @@ def evaluate(request: Request) -> Card:
         ValueError: a run, the scans or the folder cannot be used; names it, and the remedy.
     """
     torch.set_float32_matmul_precision("high")  # as in training, for the same bits
-    refuse_foreign(request.folder)
     refuse_twice(request.runs)
     runs = [open_run(folder, request.checkpoint) for folder in request.runs]
-    elsewhere = request.root is not None
-    refuse_unlike(runs, request.split, elsewhere=elsewhere)
-    scans = [run.scans(request.root) for run in runs]
+    refuse_unlike(runs, request.split, elsewhere=request.root is not None)
+    scans = [run.scans(request.root, skip_faulty=request.skip_faulty) for run in runs]
     refuse_other_slices(scans)
-    index = scans[0].index
-    rows = select(runs, index, request.split, elsewhere=elsewhere, allow_seen=request.allow_seen)
-    predicted = _predicted(runs, scans, rows, request.split, tta=request.tta)
-    measured = with_parts(measure(predicted, request.rules), request, runs)
-    val = measured.histogram
-    chosen_on = val if request.split == "val" and not elsewhere else _val(runs, scans, request)
-    scored = card(measured, request.rules, val=chosen_on, tta=request.tta)
-    write(
-        request.folder,
-        card=scored,
-        measured=measured,
-        about=about(request, runs, scans[0], measured),
-        figures={
-            **charts(measured.patients, measured.histogram, chosen_on, request.split),
-            **pictures(scans[0], measured.patients, measured.strips),
-        },
+    elsewhere = request.root is not None and scans[0].fingerprint != runs[0].fingerprint
+    rows = select(
+        runs,
+        scans[0].index,
+        request.split,
+        elsewhere=elsewhere or (request.root is not None and request.split == "all"),
+        allow_seen=request.allow_seen,
     )
+    with claimed(request.folder) as folder:
+        predicted = _predicted(runs, scans, rows, request.split, tta=request.tta)
+        measured = measure(predicted, request.rules)
+        measured = with_parts(measured, runs, request.split, elsewhere=elsewhere)
+        own = request.split == "val" and not elsewhere
+        val = measured.histogram if own else _val(runs, scans, request, elsewhere=elsewhere)
+        scored = card(measured, request.rules, val=val, tta=request.tta)
+        write(
+            folder,
+            card=scored,
+            measured=measured,
+            about=about(request, runs, scans[0], measured),
+            figures={
+                **charts(measured.patients, measured.histogram, val, request.split),
+                **pictures(scans[0], measured.patients, measured.strips),
+            },
+        )
     return scored
 
 
@@ -63,16 +70,15 @@ def _predicted(
     yield from bar
 
 
-def _val(runs: Sequence[Trained], scans: Sequence[Scans], request: Request) -> Histogram | None:
+def _val(
+    runs: Sequence[Trained], scans: Sequence[Scans], request: Request, *, elsewhere: bool
+) -> Histogram | None:
     """The probabilities on val: of the training's own scans, else of those under `root`."""
     if any(run.members != runs[0].members for run in runs):
         return None
-    elsewhere = False
-    if request.root is not None:
-        try:
-            scans = [run.scans() for run in runs]
-        except ValueError:
-            elsewhere = True
+    if elsewhere:
+        with suppress(ValueError):  # they are no longer there
+            scans, elsewhere = [run.scans() for run in runs], False
     if elsewhere and not _has_val(runs[0], scans[0]):
         return None
     rows = select(runs, scans[0].index, "val", elsewhere=elsewhere)

@@ -3,7 +3,9 @@
 import json
 import logging
 import math
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,22 +27,27 @@ _OPTIONS = ("runs", "split", "checkpoint", "tta", "root", "tolerance", "spacing"
 log = logging.getLogger(__name__)
 
 
-def refuse_foreign(folder: Path) -> None:
-    """Refuse to write where something else than an evaluation lies.
+@contextmanager
+def claimed(folder: Path) -> Iterator[Path]:
+    """An empty folder to write to, which takes the place of `folder` if the block ends well.
+
+    What was there before stays until then. An evaluation that was made differently, or other
+    things that came in between, are kept aside.
 
     Raises:
-        ValueError: names the folder.
+        ValueError: something else than an evaluation lies there, or it cannot be written to.
     """
-    if folder.is_dir():
-        there = {path.name for path in folder.iterdir()}
-        if not there or (CARD in there and there <= CONTENT):
-            return
-    elif not folder.exists():
-        return
-    raise ValueError(
-        f"{folder} is there and holds something else than an evaluation, which would be lost; "
-        "give a new folder with --out"
-    )
+    _refuse_foreign(folder)
+    lock = folder.with_name(f".{folder.name}.lock")
+    with ExitStack() as stack:
+        with _writing(folder):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(only_one(lock, f"{folder} is being written"))
+            partial = stack.enter_context(replacing(folder))
+        yield partial
+        with _writing(folder):
+            _keep_aside(folder, _told(partial))
+            stack.close()
 
 
 def write(
@@ -51,34 +58,66 @@ def write(
     about: Mapping[str, Any],
     figures: Mapping[str, Figure],
 ) -> None:
-    """Write `card.json`, `card.md`, `patients.csv`, `slices.csv` and `figures/*.png`.
-
-    What was there before stays until all of it is written.
-    """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = folder.with_name(f".{folder.name}.lock")
-    with only_one(lock, f"{folder} is being written"), replacing(folder) as partial:
-        _say_replaced(folder, about)
-        numbers = {"about": about, **asdict(card), "reliability": _reliability(measured)}
-        (partial / CARD).write_text(json.dumps(_plain(numbers), indent=1))
-        (partial / "card.md").write_text(page(card, about, list(figures)), encoding="utf-8")
-        _single(measured.patients).to_csv(partial / "patients.csv", index=False)
-        _single(measured.slices).to_csv(partial / "slices.csv", index=False)
-        (partial / "figures").mkdir()
-        for name, figure in figures.items():
-            figure.savefig(partial / "figures" / f"{name}.png", dpi=150)
+    """Write `card.json`, `card.md`, `patients.csv`, `slices.csv` and `figures/*.png`."""
+    numbers = {"about": about, **asdict(card), "reliability": _reliability(measured)}
+    numbers["figures"] = list(figures)
+    (folder / CARD).write_text(json.dumps(_plain(numbers), indent=1))
+    text = page(card, about, list(figures))
+    (folder / "card.md").write_text(text, encoding="utf-8", errors="backslashreplace")
+    _single(measured.patients).to_csv(folder / "patients.csv", index=False)
+    _single(measured.slices).to_csv(folder / "slices.csv", index=False)
+    (folder / "figures").mkdir()
+    for name, figure in figures.items():
+        figure.savefig(folder / "figures" / f"{name}.png", dpi=150)
 
 
-def _say_replaced(folder: Path, about: Mapping[str, Any]) -> None:
-    """Name what is about to be replaced, where it was asked for differently."""
-    if not (folder / CARD).is_file():
+def _refuse_foreign(folder: Path) -> None:
+    if (folder.exists() or folder.is_symlink()) and not _is_evaluation(folder):
+        raise ValueError(
+            f"{folder} is there and holds something else than an evaluation, which would be lost; "
+            "give a new folder with --out"
+        )
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ValueError(
+            f"{folder} cannot be written ({error.strerror or error}); give another with --out"
+        ) from error
+
+
+def _is_evaluation(folder: Path) -> bool:
+    """Whether nothing but an evaluation, or nothing at all, lies in a folder."""
+    if not folder.is_dir():
+        return False
+    there = {path.name for path in folder.iterdir()}
+    figures = {path.stem for path in folder.glob("figures/*")}
+    told = _told(folder)
+    return not there or (told != {} and there <= CONTENT and figures <= set(told["figures"]))
+
+
+def _told(folder: Path) -> dict[str, Any]:
+    """What the card in a folder says of how it was made; empty where there is no card of ours."""
+    try:
+        card = json.loads((folder / CARD).read_text())
+        return {key: card["about"][key] for key in _OPTIONS} | {"figures": card["figures"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _keep_aside(folder: Path, after: Mapping[str, Any]) -> None:
+    if not folder.is_dir() or not any(folder.iterdir()):
         return
-    before = json.loads((folder / CARD).read_text())["about"]
-    after = _plain(dict(about))
+    before = _told(folder)
     changed = [key for key in _OPTIONS if before.get(key) != after[key]]
-    if changed:
-        old = ", ".join(f"{key} {before.get(key)}" for key in changed)
-        log.info("replaces the evaluation in %s, which was made with %s", folder, old)
+    if changed or not _is_evaluation(folder):
+        aside = folder.with_name(f"{folder.name}.{time.time_ns()}.old")
+        folder.rename(aside)
+        what = ", ".join(f"{key} {before[key]}" for key in changed if before) or "other files"
+        log.info("what was in %s (%s) is kept as %s", folder, what, aside)
 
 
 def _reliability(measured: Measured) -> dict[str, list[float]]:

@@ -66,9 +66,10 @@ class Estimand:
             nothing: what predicting nothing scores, to stand beside it.
         """
         value, patients = self.value, self.patients
+        if not patients:
+            return Estimate(value, None, None, 0, "no patient has this score")
         if patients < 2:
-            note = "one patient: no interval" if patients else "no patient has this score"
-            return Estimate(value, None, None, patients, note, nothing)
+            return Estimate(value, None, None, 1, "one patient: no interval", nothing)
         for tried in dict.fromkeys((self.method, "percentile")):
             low, high, draws = _bootstrap(self.statistic, patients, tried)
             if np.ptp(draws) == 0:

@@ -46,8 +46,7 @@ def page(card: Card, about: Mapping[str, Any], figures: Sequence[str]) -> str:
     parts = [f"# {about['title']}", "\n".join(f"- {line}" for line in about["lines"])]
     parts += [f"> **{line}**" for line in about["warnings"]]
     parts += [
-        f"**Dice by patient {_shown(card.overlap['patient']['dice'])}**, "
-        f"median {_shown(card.median['dice'])}.",
+        _headline(card),
         "In brackets 95 % intervals, by bootstrap over patients. Definitions, with formula and "
         "source: docs/metrics.md.",
         "## Overlap",
@@ -74,13 +73,25 @@ def page(card: Card, about: Mapping[str, Any], figures: Sequence[str]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def _headline(card: Card) -> str:
+    dice, middle = card.overlap["patient"]["dice"], card.median["dice"]
+    note = f"; {dice.note}" if dice.note else ""
+    who = "1 patient" if dice.patients == 1 else f"{dice.patients} patients"
+    return f"**Dice by patient {_shown(dice)}**, median {_shown(middle)} ({who}{note})."
+
+
 def _overlap(card: Card) -> str:
-    head = ["", *(_TITLES[name] for name in NAMES)]
+    head = ["", *(_TITLES[name] for name in NAMES), "patients", "note"]
     rows = [
-        [LEVELS[level], *(_shown(names[name]) for name in NAMES)]
+        [
+            LEVELS[level],
+            *(_shown(names[name]) for name in NAMES),
+            str(names["dice"].patients),
+            "; ".join(dict.fromkeys(each.note for each in names.values() if each.note)),
+        ]
         for level, names in card.overlap.items()
     ]
-    return _grid([head, *rows])
+    return _grid(_filled([head, *rows]))
 
 
 def _overlap_of_nothing(card: Card) -> str:
@@ -126,9 +137,14 @@ def _rows(
 
 def _table(rows: Iterable[list[str]]) -> str:
     """Rows under their heads, without the columns that would be empty."""
-    columns = list(zip(["", "", "predicting nothing", "patients", "note"], *rows, strict=True))
+    return _grid(_filled([["", "", "predicting nothing", "patients", "note"], *rows]))
+
+
+def _filled(rows: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
+    """Rows under their heads, without the columns that are empty but for the head."""
+    columns = list(zip(*rows, strict=True))
     kept = [column for k, column in enumerate(columns) if k < 2 or set(column[1:]) - {"", "-"}]
-    return _grid(list(zip(*kept, strict=True)))
+    return list(zip(*kept, strict=True))
 
 
 def _grid(rows: Sequence[Sequence[str]]) -> str:

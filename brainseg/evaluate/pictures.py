@@ -48,7 +48,7 @@ def pictures(
         figure.suptitle(f"{kind} patients by Dice", fontsize=13)
         blocks = np.atleast_1d(np.asarray(figure.subfigures(len(names), 1), object))
         for block, name in zip(blocks, names, strict=True):
-            block.suptitle(_title(name, rows), fontsize=9)
+            block.suptitle(_title(name, rows), fontsize=9, parse_math=False)
             numbers = scans.index["slice"].iloc[strips[name].rows].tolist()
             _show(
                 block.subplots(2, SHOWN),

@@ -19,6 +19,7 @@ class Request:
         allow_seen: score patients of train and val that are found under `root`.
         rules: what surface scores depend on.
         out: where to write; None: `evaluate/` in the first run.
+        skip_faulty: leave damaged slices out, whatever the runs were told.
         command: as it was given.
     """
 
@@ -30,12 +31,13 @@ class Request:
     allow_seen: bool = False
     rules: Rules = field(default_factory=Rules)
     out: Path | None = None
+    skip_faulty: bool = False
     command: str = ""
 
     @property
     def folder(self) -> Path:
-        """Where it is written."""
+        """Where it is written: absolute, whatever links lead there."""
         if self.out is not None:
-            return self.out
+            return self.out.resolve()
         together = f"-ensemble-of-{len(self.runs)}" if len(self.runs) > 1 else ""
-        return self.runs[0] / "evaluate" / f"{self.split}-{self.checkpoint}{together}"
+        return self.runs[0].resolve() / "evaluate" / f"{self.split}-{self.checkpoint}{together}"

@@ -46,8 +46,7 @@ def refuse_unlike(runs: Sequence[Trained], split: str, *, elsewhere: bool) -> No
         ValueError: names two runs that differ.
     """
     for first, second in pairwise(runs):
-        same = (first.members, first.leaky) == (second.members, second.leaky)
-        if not same and not (elsewhere and split == "all"):
+        if _split(first) != _split(second) and not (elsewhere and split == "all"):
             raise ValueError(
                 f"{first.folder} and {second.folder} were split differently, and an ensemble of "
                 "them has no patients that it has not seen; score it on others with "
@@ -127,6 +126,11 @@ def person(name: str) -> str:
     """Who a TCGA folder is of: `TCGA_DU_6408_19860521` is `TCGA-DU-6408`, whatever the date."""
     words = name.upper().replace("_", "-").split("-")
     return "-".join(words[:3] if words[0] == "TCGA" else words)
+
+
+def _split(run: Trained) -> tuple[object, ...]:
+    """What makes a run's split: by slice every patient may be in every part, so its settings."""
+    return run.leaky, run.members, run.config["split"] if run.leaky else None
 
 
 def _refuse_seen(runs: Sequence[Trained], index: pd.DataFrame) -> None:

@@ -12,6 +12,8 @@ from brainseg.cell import METRICS
 from brainseg.checkpoint import load_checkpoint
 from brainseg.config import instantiate, refuse_foreign_targets
 from brainseg.data.cache import Scans
+from brainseg.data.datamodule import PARTS
+from brainseg.data.prepare import SKIP
 from brainseg.module import SegmentationModule
 from brainseg.run import hardware, load_module
 
@@ -58,18 +60,24 @@ class Trained:
         dtype = _AUTOCAST.get(self.precision)
         return torch.autocast(self.module.device.type, dtype) if dtype else nullcontext()
 
-    def scans(self, root: Path | None = None) -> Scans:
+    def scans(self, root: Path | None = None, *, skip_faulty: bool = False) -> Scans:
         """The scans it was trained on, or others below `root`, prepared as its own were.
+
+        Args:
+            root: of others.
+            skip_faulty: leave damaged slices out, even if the training was to stop there.
 
         Raises:
             ValueError: they are not there, are faulty, or are no longer those of the training.
         """
         data = dict(self.config["data"])
-        if root is not None:
-            data["root"] = str(root)
-            if data["reader"]["_target_"].endswith(".Phantom"):  # reads the layout of LGG too
-                data["reader"] = {"_target_": "brainseg.data.lgg.LGG"}
+        if skip_faulty:
+            data["on_error"] = "skip"
+        if root is not None and data["reader"]["_target_"].endswith(".Phantom"):
+            data["reader"] = {"_target_": "brainseg.data.lgg.LGG"}  # which reads its layout too
         scans: Scans = instantiate(data)
+        if root is not None:
+            scans.root = root  # not by the configuration, which would take ${...} for its own
         try:
             scans.prepare()
         except FileNotFoundError as error:
@@ -78,6 +86,8 @@ class Trained:
                 f"{where} holds no scans in the layout that the run was trained on; "
                 "give their folder with --root DIR"
             ) from error
+        except ValueError as error:
+            raise ValueError(str(error).replace(SKIP, "give --skip-faulty")) from error
         if root is None and scans.fingerprint != self.fingerprint:
             raise ValueError(
                 f"{self.folder} was trained on other scans than data.root={data['root']} now "
@@ -108,12 +118,12 @@ def open_run(folder: Path, which: str = "best") -> Trained:
     except Exception as error:  # torch, pickle and zipfile have a dozen kinds
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(f"{path} cannot be used ({reason}); train it again") from error
-    own = hardware(_here(config["trainer"]))
+    own = hardware(on_this_machine(config["trainer"]))
     module.to("cuda" if own["accelerator"] == "gpu" else "cpu")
     return Trained(folder, config, module, own["precision"], metrics)
 
 
-def _here(trainer: dict[str, Any]) -> dict[str, Any]:
+def on_this_machine(trainer: dict[str, Any]) -> dict[str, Any]:
     """A trainer's configuration, moved to the CPU where there is no GPU."""
     if trainer["accelerator"] != "gpu" or torch.cuda.is_available():
         return trainer
@@ -131,6 +141,9 @@ def _metrics(folder: Path) -> dict[str, Any]:
         metrics: dict[str, Any] = json.loads(path.read_text())
         for part, key in (("split", "leaky"), ("data", "fingerprint")):
             metrics[part][key]
+        members = metrics["split"].get("members", metrics["split"])
+        for part in PARTS:
+            list(members[part])
     except (ValueError, TypeError, KeyError) as error:
         reason = f"no {error}" if isinstance(error, KeyError) else error
         raise ValueError(

@@ -351,9 +351,9 @@ def test_a_killed_build_does_no_harm(make: Make, lgg_root: Path, tmp_path: Path)
     kill = "build._duplicates = lambda records: os.kill(os.getpid(), signal.SIGKILL)"
     done = subprocess.run(command(lgg_root, tmp_path / "cache", kill), check=False)
     assert done.returncode == -signal.SIGKILL
-    assert list((tmp_path / "cache").glob("*.partial"))
+    assert list((tmp_path / "cache").glob(".*.partial"))
     assert len(make().images) == 19
-    assert not list((tmp_path / "cache").glob("*.partial"))
+    assert not list((tmp_path / "cache").glob(".*.partial"))
 
 
 def test_patients_are_prepared_in_order_and_few_at_a_time(

@@ -54,7 +54,24 @@ def test_average_precision_is_torchmetrics_at_the_same_thresholds(
     expected = reference.binary_average_precision(steps / calibration.FINE, target)
     assert calibration.average_precision(pooled).value == pytest.approx(float(expected), abs=1e-6)
     exact = reference.binary_average_precision(probs, target)
-    assert calibration.average_precision(pooled).value == pytest.approx(float(exact), abs=5e-3)
+    assert calibration.average_precision(pooled).value == pytest.approx(float(exact), abs=5e-4)
+
+
+def test_average_precision_holds_where_a_network_puts_most_pixels_into_one_hundredth() -> None:
+    rng = np.random.default_rng(1)
+    logits = rng.normal(np.where(rng.random((8, 64, 64)) < 0.03, 10, -5.5), 0.6)
+    probs = torch.from_numpy(logits).sigmoid().float().numpy()
+    target = rng.random(probs.shape) < np.clip(2 * probs, 0, 0.9)
+    exact = reference.binary_average_precision(
+        torch.from_numpy(probs.ravel()), torch.from_numpy(target.ravel()).int()
+    )
+    found = calibration.average_precision(histogram(probs, target)).value
+    assert found == pytest.approx(float(exact), abs=2e-3)
+
+
+def test_without_any_tumour_there_is_no_average_precision() -> None:
+    found = histogram(np.full((1, 4, 4), 0.3, np.float32), np.zeros((1, 4, 4), bool))
+    assert np.isnan(calibration.average_precision(found).value)
 
 
 def test_dice_at_every_threshold_is_that_of_the_pixels_above_it(

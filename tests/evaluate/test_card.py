@@ -117,6 +117,7 @@ def test_the_page_shows_scores_intervals_and_warnings(measured: Measured) -> Non
     assert dice.high is not None
     shown = f"{dice.value:.3f} ({dice.low:.3f} to {dice.high:.3f})"
     assert f"**Dice by patient {shown}**" in text
+    assert "(2 patients)." in text
     assert "> **beware**" in text
     assert "![reliability](figures/reliability.png)" in text
     assert "The threshold that is best on val is 0.500" in text
@@ -125,3 +126,21 @@ def test_the_page_shows_scores_intervals_and_warnings(measured: Measured) -> Non
 def test_a_missing_interval_has_its_reason_on_the_page(measured: Measured) -> None:
     text = page(card(measured, RULES, val=None, tta=False), ABOUT, [])
     assert "the same in every resample: no interval" in text  # of the lesions found
+
+
+def test_the_card_of_one_patient_says_why_it_has_no_intervals() -> None:
+    target = np.zeros((2, 4, 4), bool)
+    target[0, 0] = True
+    one = measure([volume("a", target, target, target)], RULES)
+    text = page(card(one, RULES, val=None, tta=False), ABOUT, [])
+    assert "**Dice by patient 1.000**, median 1.000 (1 patient; one patient: no interval)." in text
+    assert "| 1 | one patient: no interval |" in text
+
+
+def test_predicting_nothing_is_right_where_most_patients_have_no_tumour() -> None:
+    target = np.zeros((3, 2, 4, 4), bool)
+    target[0, 0, 0] = True
+    each = [volume(n, target[k], target[k], target[k]) for k, n in enumerate("abc")]
+    found = card(measure(each, RULES), RULES, val=None, tta=False)
+    assert found.median["dice"].nothing == 1
+    assert found.overlap["patient"]["dice"].nothing == pytest.approx(2 / 3)

@@ -11,6 +11,8 @@ import brainseg
 from brainseg.evaluate import __main__ as command
 from tests.evaluate.conftest import Train
 
+HALF = '{"split": {"leaky": false}, "data": {"fingerprint": "a"}}'
+
 
 @pytest.fixture
 def copy(run: Path, tmp_path: Path) -> Path:
@@ -40,7 +42,7 @@ def test_the_command_runs_from_another_folder(copy: Path, tmp_path: Path) -> Non
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "../copy/evaluate/val-best/card.md"
+    assert done.stdout.splitlines()[-1] == f"{copy.resolve()}/evaluate/val-best/card.md"
     assert (copy / "evaluate" / "val-best" / "card.md").is_file()
 
 
@@ -76,7 +78,10 @@ def test_an_unfinished_run_is_refused(copy: Path, capsys: pytest.CaptureFixture[
     assert "is not finished" in refused(capsys, copy)
 
 
-@pytest.mark.parametrize("content", ["{", "", "{}", "[1]", '{"split": 1}', '{"split": {}}'])
+@pytest.mark.parametrize(
+    "content",
+    ["{", "", "{}", "[1]", '{"split": 1}', '{"split": {}}', HALF],
+)
 def test_a_broken_metrics_file_is_named(
     copy: Path, capsys: pytest.CaptureFixture[str], content: str
 ) -> None:
@@ -150,7 +155,7 @@ def test_options_out_of_range_are_refused(
     with pytest.raises(SystemExit) as stopped:
         command.main([str(run), *words])
     assert stopped.value.code == 2
-    assert words[0] in capsys.readouterr().err
+    assert f"error: argument {words[0]}" in capsys.readouterr().err
 
 
 def test_an_interrupt_writes_nothing_and_says_so(
@@ -162,4 +167,41 @@ def test_an_interrupt_writes_nothing_and_says_so(
     monkeypatch.setattr("brainseg.evaluate.evaluation.measure", stop)
     assert command.main([str(copy)]) == 130
     assert capsys.readouterr().err.strip() == "interrupted; nothing was written"
-    assert not (copy / "evaluate").exists()
+    assert [path.name for path in (copy / "evaluate").iterdir()] == [".test-best.lock"]
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_predicted(
+    run: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("brainseg.evaluate.evaluation.measure", lambda *_: pytest.fail("predicted"))
+    (tmp_path / "file").touch()
+    for out in (tmp_path / "file" / "out", tmp_path / ("n" * 250)):
+        line = refused(capsys, run, "--out", out)
+        assert f"{out} cannot be written" in line
+        assert "give another with --out" in line
+
+
+def test_a_link_and_a_relative_out_are_followed(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    assert command.main([str(run), "--out", str(tmp_path / "link")]) == 0
+    assert (tmp_path / "link").is_symlink()
+    monkeypatch.chdir(tmp_path / "real")
+    assert command.main([str(run), "--out", "."]) == 0
+    assert (tmp_path / "real" / "card.md").is_file()
+
+
+def test_names_with_odd_characters_are_written(
+    copy: Path, strangers: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = strangers.rename(tmp_path / "s${y}")
+    out = Path(os.fsdecode(os.fsencode(tmp_path) + b"/m\xfcller"))
+    words = [copy, "--root", odd, "--split", "all", "--out", out]
+    assert command.main([str(word) for word in words]) == 0
+    assert r"m\xfcller/card.md" in capsys.readouterr().out
+    assert "s${y}" in (out / "card.md").read_text()

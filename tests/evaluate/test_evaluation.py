@@ -229,6 +229,7 @@ def test_scans_that_moved_give_the_same_scores_from_their_new_place(
     Phantom(**{key: config[key] for key in keys}).find(tmp_path / "moved")
     evaluate(Request((run,), root=tmp_path / "moved", out=tmp_path / "out"))
     pd.testing.assert_frame_equal(patients(tmp_path / "out"), patients(tested))
+    assert card(tmp_path / "out")["threshold"]["value"] == card(tested)["threshold"]["value"]
 
 
 @pytest.mark.slow
@@ -237,16 +238,22 @@ def test_a_fault_among_the_scans_stops_or_is_left_out_as_the_run_was_told(
 ) -> None:
     broken = sorted(strangers.glob("*/*_1.tif"))[0]
     broken.write_bytes(b"")
-    with pytest.raises(ValueError, match=broken.name):
+    with pytest.raises(ValueError, match=f"give --skip-faulty to leave(.|\n)*{broken.name}"):
         evaluate(Request((run,), "all", root=strangers, out=tmp_path / "out"))
+    request = Request((run,), "all", root=strangers, out=tmp_path / "asked", skip_faulty=True)
+    evaluate(request)
     lenient = train("data.on_error=skip", "epochs=1")
     evaluate(Request((lenient,), "all", root=strangers, out=tmp_path / "out"))
     slices = pd.read_csv(tmp_path / "out/slices.csv")
     assert 1 not in slices.loc[slices["patient"] == broken.parent.name, "slice"].tolist()
+    asked = pd.read_csv(tmp_path / "asked/slices.csv")
+    assert asked[["patient", "slice"]].equals(slices[["patient", "slice"]])
 
 
 @pytest.mark.slow
-def test_a_leaky_run_is_scored_on_its_slices_and_says_so(train: Train, tmp_path: Path) -> None:
+def test_a_leaky_run_is_scored_on_its_slices_and_says_so(
+    train: Train, strangers: Path, tmp_path: Path
+) -> None:
     leaky = train("split=slice", "epochs=1")
     evaluate(Request((leaky,), out=tmp_path / "out"))
     own = pd.read_csv(leaky / "patients.csv")
@@ -254,6 +261,16 @@ def test_a_leaky_run_is_scored_on_its_slices_and_says_so(train: Train, tmp_path:
     names = SHARED[1:]  # the run counts all slices of a patient, not those of the part
     pd.testing.assert_frame_equal(patients(tmp_path / "out")[names], own[names])
     assert "LEAKY" in (tmp_path / "out/card.md").read_text()
+    other = train("split=slice", "split.seed=1", "epochs=1")
+    with pytest.raises(ValueError, match="split differently"):
+        evaluate(Request((leaky, other), out=tmp_path / "both"))
+    evaluate(Request((leaky,), "all", root=strangers, out=tmp_path / "unseen"))
+    assert "LEAKY" not in (tmp_path / "unseen/card.md").read_text()
+    config = Run(leaky).config["data"]["reader"]
+    keys = ("patients", "slices", "size", "seed")
+    Phantom(**{key: config[key] for key in keys}).find(tmp_path / "moved")
+    evaluate(Request((leaky,), root=tmp_path / "moved", out=tmp_path / "again"))
+    pd.testing.assert_frame_equal(patients(tmp_path / "again"), patients(tmp_path / "out"))
 
 
 @pytest.mark.usefixtures("drawn")
@@ -268,6 +285,9 @@ def test_patients_without_any_tumour_can_be_scored_and_drawn(
     assert found["surface"]["hd95_px"]["note"] == "no patient has this score"
     assert found["overlap"]["slice_empty_1"]["dice"]["nothing"] == 1
     assert found["lesions"]["sensitivity"]["patients"] == 0
+    assert found["lesions"]["sensitivity"]["nothing"] is None
+    assert found["calibration"]["average_precision"]["value"] is None
+    assert found["median"]["dice"]["nothing"] == 1
 
 
 def test_3d_scores_come_with_the_spacing_alone(run: Path, tested: Path, tmp_path: Path) -> None:
@@ -307,14 +327,50 @@ def test_an_evaluation_that_fails_leaves_the_one_before(
     assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")] == ["out"]
 
 
-def test_what_is_replaced_is_named(
+def test_an_evaluation_made_otherwise_is_kept_aside(
     run: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     request = Request((run,), "val", out=tmp_path / "out")
     evaluate(request)
+    evaluate(request)
+    assert not list(tmp_path.glob("out.*"))
+    before = everything(request.folder)
     with caplog.at_level("INFO"):
         evaluate(replace(request, tta=True))
-    assert "which was made with tta False" in caplog.text
+    (aside,) = tmp_path.glob("out.*.old")
+    assert everything(aside) == before
+    assert f"(tta False) is kept as {aside}" in caplog.text
+    assert card(tmp_path / "out")["tta"] is not None
+
+
+def test_what_is_put_into_the_folder_meanwhile_is_kept(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = Request((run,), out=tmp_path / "out")
+    evaluate(request)
+    write = evaluation.write
+
+    def beside(*args: Any, **named: Any) -> None:
+        (tmp_path / "out" / "notes.txt").write_text("mine")
+        write(*args, **named)
+
+    monkeypatch.setattr(evaluation, "write", beside)
+    evaluate(request)
+    (aside,) = tmp_path.glob("out.*.old")
+    assert (aside / "notes.txt").read_text() == "mine"
+    assert not (tmp_path / "out" / "notes.txt").exists()
+
+
+@pytest.mark.parametrize("name", ["figures/mine.png", "card.json"])
+def test_files_that_only_look_like_an_evaluation_are_not_replaced(
+    run: Path, tmp_path: Path, name: str
+) -> None:
+    request = Request((run,), out=tmp_path / "out")
+    evaluate(request)
+    (tmp_path / "out" / name).write_text("{}")
+    with pytest.raises(ValueError, match="something else than an evaluation"):
+        evaluate(request)
+    assert (tmp_path / "out" / name).read_text() == "{}"
 
 
 def test_a_folder_with_anything_else_in_it_is_not_replaced(run: Path, tmp_path: Path) -> None:

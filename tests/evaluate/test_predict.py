@@ -7,7 +7,7 @@ import torch
 
 from brainseg.data.cache import Scans
 from brainseg.evaluate.predict import Volume, volumes
-from brainseg.evaluate.trained import Trained, open_run
+from brainseg.evaluate.trained import Trained, on_this_machine, open_run
 from brainseg.run import load_module
 
 
@@ -120,3 +120,12 @@ def test_batches_do_not_mix_patients_up(member: tuple[Trained, Scans]) -> None:
         ).value_counts(sort=False).tolist()
     np.testing.assert_allclose(found[0], found[1], atol=1e-5)
     np.testing.assert_allclose(found[0], found[2], atol=1e-5)
+
+
+@pytest.mark.parametrize(("trained", "here"), [("16-mixed", "32-true"), ("bf16-mixed",) * 2])
+def test_a_run_of_a_gpu_is_scored_on_a_machine_without_one(
+    trained: str, here: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    found = on_this_machine({"accelerator": "gpu", "precision": trained})
+    assert found == {"accelerator": "cpu", "precision": here}

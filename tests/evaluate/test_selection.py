@@ -20,7 +20,7 @@ INDEX = pd.DataFrame(
 
 def trained(members: dict[str, list[str]] = MEMBERS, *, leaky: bool = False) -> Trained:
     metrics = {"split": {"leaky": leaky, "members": members}, "data": {}}
-    return Trained(Path("run"), {}, torch.nn.Identity(), "32-true", metrics)  # type: ignore[arg-type]
+    return Trained(Path("run"), {"split": {}}, torch.nn.Identity(), "32-true", metrics)  # type: ignore[arg-type]
 
 
 def others(*names: str) -> pd.DataFrame:
@@ -90,6 +90,16 @@ def test_runs_of_different_splits_are_no_ensemble() -> None:
 def test_a_leaky_split_is_not_one_by_patient() -> None:
     with pytest.raises(ValueError, match="split differently"):
         refuse_unlike([trained(), trained(leaky=True)], "test", elsewhere=False)
+
+
+def test_two_splits_by_slice_are_compared_by_their_settings() -> None:
+    runs = [trained(leaky=True), trained(leaky=True)]
+    for run in runs:
+        run.config["split"] = {"seed": 0}
+    refuse_unlike(runs, "test", elsewhere=False)
+    runs[1].config["split"] = {"seed": 1}  # every patient is in every part of both
+    with pytest.raises(ValueError, match="split differently"):
+        refuse_unlike(runs, "test", elsewhere=False)
 
 
 def test_a_part_of_a_split_by_slice_cannot_be_found_elsewhere() -> None:
