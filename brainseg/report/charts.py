@@ -126,7 +126,8 @@ def _learn(axis: Axes, configurations: Sequence[Configuration], factor: str) -> 
         for number, (level, band) in enumerate(curves(configurations, factor, column).items()):
             epochs = np.arange(1, len(band.mean) + 1)
             label = level if line == "-" else None
-            axis.plot(epochs, band.mean, line, color=colour(number), label=label, linewidth=1.6)
+            (drawn,) = axis.plot(epochs, band.mean, line, color=colour(number), label=label)
+            drawn.set_zorder(3 - number / 100)  # 50 epochs lie on those of 100 that continue them
             if line == "-":
                 axis.fill_between(epochs, band.low, band.high, color=colour(number), alpha=0.15)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
