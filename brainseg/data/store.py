@@ -174,6 +174,8 @@ def replacing(folder: Path) -> Iterator[Path]:
     at a time: the caller holds a lock.
     """
     partial, before = (folder.with_name(f".{folder.name}.{what}") for what in ("partial", "before"))
+    if before.exists() and not folder.exists():  # killed between the two renames below
+        before.rename(folder)
     for left in (partial, before):  # by a process that was killed
         shutil.rmtree(left, ignore_errors=True)
     try:

@@ -38,3 +38,11 @@ def test_a_folder_of_a_like_name_is_left_alone(tmp_path: Path) -> None:
     with replacing(tmp_path / "a"):
         pass
     assert mine.is_dir()
+
+
+def test_after_a_kill_between_two_renames_the_old_one_is_found_again(tmp_path: Path) -> None:
+    (tmp_path / ".a.before").mkdir()
+    (tmp_path / ".a.before" / "one").touch()
+    with pytest.raises(OSError, match="full"), replacing(tmp_path / "a"):
+        raise OSError("full")
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["one"]
