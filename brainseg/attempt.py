@@ -100,7 +100,7 @@ def refuse(error: Exception, cell: Cell | None = None) -> int:
     """Say in one line what went wrong; a traceback goes to the log file alone."""
     expected = isinstance(error, ValueError | OSError | FloatingPointError | MemoryError)
     text = reason(error)
-    if cell is not None and not cell.changed():  # else the folder is another's
+    if cell is not None and _is_own(cell):
         keep_failure(cell, text)
         if not expected:
             text += f" (traceback in {cell.folder / 'train.log'})"
@@ -109,6 +109,14 @@ def refuse(error: Exception, cell: Cell | None = None) -> int:
     log.error(text)
     log.debug("traceback", exc_info=error)
     return 1
+
+
+def _is_own(cell: Cell) -> bool:
+    """Whether the folder is the cell's, so that a failure may be noted in it."""
+    try:
+        return not cell.changed()
+    except ValueError:  # its configuration is broken, which may be the very error
+        return False
 
 
 def keep_failure(cell: Cell, text: str) -> None:

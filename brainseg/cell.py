@@ -6,9 +6,10 @@ Imports neither torch nor Lightning, so that the process that owns a sweep start
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,11 @@ class Cell:
     choices: dict[str, str]
     folder: Path
     command: str
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """What makes it the cell it is, flattened once: a sweep compares every pair of cells."""
+        return identity(self.config)
 
     @property
     def finished(self) -> bool:
@@ -81,7 +87,7 @@ class Cell:
     def changed(self) -> list[str]:
         """The keys in which the folder's configuration differs, as `key: old -> new`."""
         saved = self.saved_config()
-        return [] if saved is None else differences(identity(saved), identity(self.config))
+        return [] if saved is None else differences(identity(saved), self.identity)
 
     def refuse_other(self) -> None:
         """Refuse a folder that another configuration made, unless `force=true`.
@@ -121,7 +127,7 @@ class Cell:
             other
             for other in others
             if other.config["epochs"] < self.config["epochs"]
-            and _but_epochs(other.config) == _but_epochs(self.config)
+            and self.identity == other.identity | {"epochs": self.config["epochs"]}
         ]
         return max(same, key=lambda other: int(other.config["epochs"]), default=None)
 
@@ -145,7 +151,12 @@ class Cell:
     def failure(self) -> str | None:
         """Why the last try failed, or None."""
         path = self.folder / FAILED
-        return str(json.loads(path.read_text())["reason"]) if path.is_file() else None
+        try:
+            return str(json.loads(path.read_text(encoding="utf-8"))["reason"])
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            return f"{path} is broken ({type(error).__name__})"
 
     def write_failure(self, reason: str) -> None:
         """Keep why this try failed; the next start of the cell removes it."""
@@ -181,7 +192,3 @@ def write_whole(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())  # else a power cut may leave the new name without the text
     partial.replace(path)
-
-
-def _but_epochs(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in identity(config).items() if key != "epochs"}

@@ -4,6 +4,18 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+# Trainer options that brainseg sets itself, and what to do instead.
+_OURS = {
+    "devices": "a cell trains on one device; choose the card with CUDA_VISIBLE_DEVICES=N",
+    "num_nodes": "a cell trains on one device of one machine",
+    "strategy": "a cell trains on one device",
+    "max_epochs": "set epochs=N",
+    "callbacks": "set callbacks.NAME=...",
+    "plugins": "brainseg sets its own",
+    "logger": "brainseg writes TensorBoard and history.csv",
+    "default_root_dir": "set name=... or hydra.run.dir=...",
+}
+
 
 def check(config: Mapping[str, Any]) -> None:
     """Refuse values that no training can run with, before anything is made.
@@ -28,6 +40,11 @@ def check(config: Mapping[str, Any]) -> None:
     rate = config["optimizer"]["lr"]
     if not _is_positive(rate):
         raise ValueError(f"optimizer.lr={rate} must be a number > 0; set optimizer.lr=1e-3")
+    for key in _OURS:
+        if key in config["trainer"]:
+            raise ValueError(
+                f"trainer.{key}={config['trainer'][key]} must be left out: {_OURS[key]}"
+            )
     check_name(config["name"])
 
 

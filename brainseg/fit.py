@@ -15,11 +15,11 @@ from brainseg.cell import FAILED, HISTORY, LAST, Cell, read_metrics, write_whole
 from brainseg.checkpoint import load_checkpoint, load_weights
 from brainseg.continuation import SPLIT, take_over
 from brainseg.data.datamodule import PARTS, SegmentationDataModule
-from brainseg.heap import keep_freed_memory
+from brainseg.hardware import describe, keep_freed_memory, peak_memory
 from brainseg.identity import differences, identity
 from brainseg.lock import only_one
 from brainseg.module import SegmentationModule
-from brainseg.provenance import about_data, git_revision, hardware, peak_memory, versions
+from brainseg.provenance import about_data, git_revision, versions
 from brainseg.results import log_hyperparameters, log_scores, write
 from brainseg.run import build, build_trainer
 from brainseg.score import Scored, score
@@ -68,7 +68,8 @@ def fit(
 def _fit(cell: Cell, title: str, epochs_after: int, bar: bool, shorter: Cell | None) -> None:
     started = time.perf_counter()
     torch.set_float32_matmul_precision("high")
-    keep_freed_memory()
+    accelerator = cell.config["trainer"]["accelerator"]
+    keep_freed_memory(accelerator)
     data, module = build(cell.config)
     _refuse_other_data(cell, data)
     last = cell.folder / LAST
@@ -104,8 +105,8 @@ def _fit(cell: Cell, title: str, epochs_after: int, bar: bool, shorter: Cell | N
         "parameters": sum(p.numel() for p in module.net.parameters()),
         "precision": cell.config["trainer"]["precision"],
         "seconds": {key: round(value, 3) for key, value in seconds.items()},
-        "peak_memory_mb": peak_memory(),
-        "hardware": hardware(),
+        "peak_memory_mb": peak_memory(accelerator),
+        "hardware": describe(accelerator),
         "versions": versions(),
         "git": git_revision(),
         "command": cell.command,
@@ -189,9 +190,10 @@ def _best_epoch(history: History) -> int:
 
 
 def _summary(cell: Cell, data: SegmentationDataModule, module: SegmentationModule) -> str:
+    own = cell.config["trainer"]
     counts = {part: (len(data.members[part]), len(getattr(data.split, part))) for part in PARTS}
     slices = ", ".join(f"{part} {n} patients {s} slices" for part, (n, s) in counts.items())
     return (
         f"{sum(p.numel() for p in module.net.parameters()):,} parameters, "
-        f"{cell.config['trainer']['precision']} on {hardware()['device']}; {slices}"
+        f"{own['precision']} on {describe(own['accelerator'])['device']}; {slices}"
     )

@@ -27,13 +27,23 @@ _NOT_IDENTITY = (
 def identity(config: Mapping[str, Any]) -> dict[str, Any]:
     """What makes a cell the cell it is, as flat `{"optimizer.lr": 0.001}`.
 
-    Left out: paths, name, device, number of workers, pictures.
+    Left out: paths, name, device, number of workers, pictures. A `_target_` of brainseg counts by
+    the name of what it builds, not by its module, so that a module may move; a foreign one whole.
     """
+    return {key: _named(key, value) for key, value in _settings(config).items()}
+
+
+def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
     return {
         key: value
         for key, value in _flat(config).items()
         if not any(key == name or key.startswith(f"{name}.") for name in _NOT_IDENTITY)
     }
+
+
+def _named(key: str, value: Any) -> Any:
+    ours = key.rpartition(".")[2] == "_target_" and str(value).startswith("brainseg.")
+    return str(value).rpartition(".")[2] if ours else value
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -47,7 +57,11 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def folder_name(
-    config: Mapping[str, Any], choices: Mapping[str, str], default: Mapping[str, Any]
+    config: Mapping[str, Any],
+    choices: Mapping[str, str],
+    default: Mapping[str, Any],
+    *,
+    modules: bool = False,
 ) -> str:
     """`<norm>-<loss>-e<epochs>-s<seed>`, and a hash of whatever else is not the default.
 
@@ -55,10 +69,11 @@ def folder_name(
         config: the cell's configuration.
         choices: its option in each group.
         default: the configuration with the same norm and loss and nothing else overridden.
+        modules: the hash as revisions up to ab2aa83 made it, over the modules' names too.
     """
-    named = ("epochs", "seed")
-    other = {key: value for key, value in identity(config).items() if key not in named}
-    usual = {key: value for key, value in identity(default).items() if key not in named}
+    named, known = ("epochs", "seed"), _settings if modules else identity
+    other = {key: value for key, value in known(config).items() if key not in named}
+    usual = {key: value for key, value in known(default).items() if key not in named}
     changed = differences(usual, other)
     name = f"{choices['norm']}-{choices['loss']}-e{config['epochs']}-s{config['seed']}"
     if not changed:

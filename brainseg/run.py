@@ -1,7 +1,6 @@
 """From a configuration, or a run folder, to objects: data, module, trainer."""
 
 import json
-import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +10,10 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.fabric.plugins.environments import LightningEnvironment
+from lightning.pytorch.utilities import rank_zero_only
 
+from brainseg import hardware
 from brainseg.cell import METRICS
 from brainseg.checkpoint import Checkpoint, WholeFileIO, load_checkpoint, load_weights
 from brainseg.config import instantiate, refuse_foreign_targets
@@ -32,13 +34,15 @@ def build(config: dict[str, Any]) -> tuple[SegmentationDataModule, SegmentationM
 
 def build_data(config: dict[str, Any]) -> SegmentationDataModule:
     """The data module of a configuration."""
+    accelerator = hardware.resolve(config["trainer"])["accelerator"]
     return SegmentationDataModule(
         instantiate(config["data"]),
         augment=instantiate(config["augment"]),
         split=instantiate(config["split"]),
         sampler=instantiate(config["sampler"]),
         batch_size=config["batch_size"],
-        workers=_workers(config),
+        workers=hardware.workers(config["workers"], accelerator),
+        pin=accelerator == "gpu",
         seed=config["seed"],
     )
 
@@ -74,29 +78,6 @@ def build_module(config: dict[str, Any], *, patients: int = 0) -> SegmentationMo
     return module
 
 
-def hardware(trainer: dict[str, Any]) -> dict[str, str]:
-    """What a `trainer` configuration means on this machine: `{accelerator, precision}`.
-
-    Precision `auto` is bf16-mixed on a GPU or CPU that has bf16 natively (a CPU: AVX512-BF16 or
-    AMX), else 16-mixed on a GPU and 32-true on a CPU.
-
-    Raises:
-        ValueError: a GPU is asked for and there is none.
-    """
-    accelerator, precision = trainer["accelerator"], trainer["precision"]
-    if accelerator == "auto":
-        accelerator = "gpu" if torch.cuda.is_available() else "cpu"
-    if accelerator == "gpu" and not torch.cuda.is_available():
-        raise ValueError("trainer=gpu needs a CUDA GPU and torch finds none; use trainer=cpu")
-    if precision == "auto" and accelerator == "gpu":
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-        precision = "bf16-mixed" if native else "16-mixed"
-    elif precision == "auto":
-        native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-        precision = "bf16-mixed" if native else "32-true"
-    return {"accelerator": accelerator, "precision": precision}
-
-
 def build_trainer(
     config: dict[str, Any], folder: Path, callbacks: list[L.Callback], *, bar: bool = False
 ) -> L.Trainer:
@@ -111,7 +92,8 @@ def build_trainer(
         callbacks: beside those that the configuration names.
         bar: show a progress bar within the epoch.
     """
-    own: dict[str, Any] = config["trainer"] | hardware(config["trainer"])
+    own: dict[str, Any] = config["trainer"] | hardware.resolve(config["trainer"])
+    rank_zero_only.rank = 0  # type: ignore[attr-defined]  # else LOCAL_RANK=1 writes no events
     named = [instantiate(node) for node in config["callbacks"].values() if node is not None]
     bars: list[L.Callback] = [TQDMProgressBar(leave=False)] if bar else []
     return L.Trainer(
@@ -126,7 +108,8 @@ def build_trainer(
         num_sanity_val_steps=0,
         log_every_n_steps=50,
         use_distributed_sampler=False,
-        plugins=[WholeFileIO()],
+        # one device, whatever variables SLURM, torchrun or MPI have set
+        plugins=[WholeFileIO(), LightningEnvironment()],
     )
 
 
@@ -143,13 +126,6 @@ def _checkpoints(folder: Path) -> list[L.Callback]:
     )
     last = Checkpoint(folder, "last", save_top_k=1, enable_version_counter=False)
     return [best, last]
-
-
-def _workers(config: dict[str, Any]) -> int:
-    if config["workers"] != "auto":
-        return int(config["workers"])
-    on_gpu = hardware(config["trainer"])["accelerator"] == "gpu"
-    return min(8, os.cpu_count() or 1) if on_gpu else 0
 
 
 @dataclass(frozen=True)

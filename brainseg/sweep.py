@@ -17,7 +17,7 @@ from brainseg.attempt import Task, attempt, interrupted, refuse, terminable
 from brainseg.cell import Cell, cells_in
 from brainseg.check import check
 from brainseg.config import instantiate
-from brainseg.identity import differences, identity
+from brainseg.identity import differences
 from brainseg.lock import only_one
 from brainseg.plan import plan
 from brainseg.table import results, text
@@ -83,7 +83,7 @@ def _checked(cells: Sequence[Cell], context: Any) -> list[Cell]:
         check(cell.config)
     for cell in sorted(cells, key=lambda cell: int(cell.config["epochs"])):
         other = once.setdefault(cell.folder, cell)
-        if changed := differences(identity(other.config), identity(cell.config)):
+        if changed := differences(other.identity, cell.identity):
             raise ValueError(f"two cells would share {cell.folder}: {'; '.join(changed)}")
     with ProcessPoolExecutor(1, mp_context=context) as pool:
         resolved = list(pool.map(_resolve, once.values()))
@@ -93,10 +93,10 @@ def _checked(cells: Sequence[Cell], context: Any) -> list[Cell]:
 
 
 def _resolve(cell: Cell) -> Cell:
-    from brainseg.run import hardware  # imports torch: in a child only
+    from brainseg.hardware import resolve  # imports torch: in a child only
 
     trainer = cell.config["trainer"]
-    return replace(cell, config=cell.config | {"trainer": trainer | hardware(trainer)})
+    return replace(cell, config=cell.config | {"trainer": trainer | resolve(trainer)})
 
 
 def _prepare_data(cells: Sequence[Cell]) -> None:

@@ -11,7 +11,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from brainseg.cell import Cell, read_metrics
-from brainseg.identity import identity
 
 _ALWAYS_SHOWN = ("norm", "loss", "epochs", "seed")
 
@@ -43,7 +42,7 @@ def text(shown: RenderableType) -> str:
 
 def settings(cell: Cell, varied: Sequence[str]) -> list[str]:
     """What a row begins with: norm, loss, epochs, seed, and the varied keys that the cell has."""
-    known = {**cell.choices, **cell.config, **identity(cell.config)}
+    known = {**cell.choices, **cell.config, **cell.identity}
     known |= {key: cell.choices[key] for key in ("norm", "loss", *varied) if key in cell.choices}
     return [str(known.get(key, "")) for key in (*_ALWAYS_SHOWN, *varied)]
 
@@ -54,7 +53,7 @@ def varied_keys(cells: Sequence[Cell]) -> list[str]:
     A group whose option differs stands for its keys: `sampler`, not `sampler.share`.
     """
     groups = [g for g in cells[0].choices if len({cell.choices.get(g) for cell in cells}) > 1]
-    identities = [identity(cell.config) for cell in cells]
+    identities = [cell.identity for cell in cells]
     keys = [
         key
         for key in sorted(set().union(*identities))

@@ -35,6 +35,7 @@ def main() -> None:
 
     @hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")
     def collect(cfg: DictConfig) -> None:
+        _refuse_foreign_launcher(HydraConfig.get())
         cells.append(_cell(cfg))
         settings[:] = [_plain(HydraConfig.get())]
 
@@ -64,6 +65,18 @@ def _check_name(words: Sequence[str]) -> None:
             check_name(None if value == "null" else value.strip("'\""))
 
 
+def _refuse_foreign_launcher(settings: Any) -> None:
+    """Refuse what would run the cells elsewhere, where nothing would train them."""
+    choices = settings.runtime.choices
+    for group in ("launcher", "sweeper"):
+        chosen = choices.get(f"hydra/{group}")
+        if chosen not in (None, "basic"):
+            raise ValueError(
+                f"hydra/{group}={chosen} must be basic: brainseg trains the cells itself, one "
+                f"after the other; leave hydra/{group} out"
+            )
+
+
 @contextmanager
 def _errors_as_raised() -> Iterator[None]:
     """Keep Hydra 1.3 from printing a traceback of its own."""
@@ -87,6 +100,8 @@ def _cell(cfg: DictConfig) -> Cell:
         sweep = Path(settings.sweep.dir).absolute()
         default = _default(choices["norm"], choices["loss"])
         folder = sweep / folder_name(config, choices, default)
+        older = sweep / folder_name(config, choices, default, modules=True)
+        folder = older if older.is_dir() and not folder.is_dir() else folder
         name = sweep.name
     else:
         name = folder.name

@@ -1,5 +1,10 @@
 """Tiny phantoms and configurations that the tests share."""
 
+import os
+
+if not os.environ.get("BRAINSEG_TEST_GPU"):  # `make test-gpu`; the other tests are of the CPU
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

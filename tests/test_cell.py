@@ -130,3 +130,26 @@ def test_a_failure_is_kept_with_its_reason(tmp_path: Path) -> None:
 def test_write_whole_leaves_no_partial_file(tmp_path: Path) -> None:
     write_whole(tmp_path / "a" / "b.txt", "text")
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["b.txt"]
+
+
+def test_a_module_of_ours_may_move_and_a_foreign_target_counts() -> None:
+    config = tiny_config()
+    config["loss"]["_target_"] = "brainseg.elsewhere.bce_dice_loss"
+    here = identity(tiny_config())
+    assert here["loss._target_"] == "bce_dice_loss"
+    assert identity(config) == here
+    config["loss"]["_target_"] = "mine.bce_dice_loss"
+    assert differences(here, identity(config)) == [
+        "loss._target_: bce_dice_loss -> mine.bce_dice_loss"
+    ]
+
+
+def test_a_cells_identity_is_worked_out_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = [tiny_cell(tmp_path / str(n), f"epochs={n}") for n in range(1, 5)]
+    counted = []
+    monkeypatch.setattr("brainseg.cell.identity", lambda config: counted.append(1) or {"epochs": 0})
+    for cell in cells * 3:
+        cell.shorter(cells)
+    assert len(counted) == len(cells)

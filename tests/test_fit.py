@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -99,9 +100,9 @@ def test_train_scores_are_those_of_unaugmented_slices(finished: Cell) -> None:
 
 
 def precision() -> str:
-    from brainseg.run import hardware
+    from brainseg.hardware import resolve
 
-    return hardware({"accelerator": "cpu", "precision": "auto"})["precision"]
+    return resolve({"accelerator": "cpu", "precision": "auto"})["precision"]
 
 
 def test_the_same_cell_twice_ends_in_the_same_weights(finished: Cell, tmp_path: Path) -> None:
@@ -210,3 +211,21 @@ def test_tensorboard_has_curves_panels_and_hyperparameters(finished: Cell) -> No
     final = events.Scalars("hp/test_dice")[-1].value
     assert final == pytest.approx(Run(finished.folder).metrics["scores"]["best"]["test"]["dice"])
     assert any("hparams" in name for name in events.summary_metadata)
+
+
+def test_a_launchers_variables_change_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    srun = tmp_path / "bin/srun"
+    srun.parent.mkdir()
+    srun.write_text("#!/bin/sh\n")
+    srun.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{srun.parent}:{os.environ['PATH']}")
+    for name in ("LOCAL_RANK", "RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK"):
+        monkeypatch.setenv(name, "1")
+    for name in ("WORLD_SIZE", "SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE"):
+        monkeypatch.setenv(name, "2")
+    monkeypatch.setattr("lightning.pytorch.utilities.rank_zero_only.rank", 1)  # as at an import
+    cell = tiny_cell(tmp_path / "run", "epochs=1")
+    fit(cell, title="test")
+    assert list((cell.folder / "tensorboard").glob("events*"))

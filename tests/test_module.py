@@ -5,6 +5,7 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
+from lightning.fabric.plugins.environments import LightningEnvironment
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -42,6 +43,7 @@ def batches(count: int = 2, size: int = 8) -> DataLoader:
 def trainer(tmp_path: Path) -> L.Trainer:
     return L.Trainer(
         accelerator="cpu",
+        plugins=[LightningEnvironment()],
         max_epochs=1,
         default_root_dir=tmp_path,
         logger=False,
@@ -119,6 +121,7 @@ def test_a_plateau_schedule_is_stepped_once_an_epoch_on_val_dice(tmp_path: Path)
     frozen.loss = lambda logits, mask: (logits * 0).sum().requires_grad_()
     trainer = L.Trainer(
         accelerator="cpu",
+        plugins=[LightningEnvironment()],
         max_epochs=4,
         num_sanity_val_steps=0,
         logger=False,

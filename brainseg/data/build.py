@@ -1,7 +1,6 @@
 """Builds the cache: each slice is read, checked, fitted to the network's size and written."""
 
 import hashlib
-import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,6 +14,7 @@ from tqdm import tqdm
 from brainseg.data import preprocess
 from brainseg.data.reader import Patient, Reader, SliceError
 from brainseg.data.store import Meta, PatientMeta, Writer
+from brainseg.hardware import cores
 
 WORKERS = 8  # each holds a patient in memory, and the interpreter's lock keeps more from helping
 
@@ -92,7 +92,7 @@ def build(
 
 
 def _workers() -> int:
-    return min(os.cpu_count() or 1, WORKERS)
+    return min(cores(), WORKERS)
 
 
 def _in_order(

@@ -10,7 +10,8 @@ from brainseg.evaluate.measure import Measured
 from brainseg.evaluate.request import Request
 from brainseg.evaluate.selection import NEW, SEEN, parts
 from brainseg.evaluate.trained import Trained
-from brainseg.provenance import git_revision, hardware, versions
+from brainseg.hardware import describe
+from brainseg.provenance import git_revision, versions
 
 FEW = 10  # patients
 
@@ -71,7 +72,7 @@ def about(
         "patients": len(patients),
         "slices": len(measured.slices),
         "precision": [run.precision for run in runs],
-        "hardware": hardware(),
+        "hardware": describe("gpu" if runs[0].module.device.type == "cuda" else "cpu"),
         "versions": versions(),
         "git": git_revision(),
         "command": request.command,

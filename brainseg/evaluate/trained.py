@@ -1,13 +1,12 @@
 """Run folders as evaluate needs them: checked, and ready to predict."""
 
 import json
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from brainseg import hardware
 from brainseg.cell import METRICS
 from brainseg.checkpoint import load_checkpoint
 from brainseg.config import instantiate, refuse_foreign_targets
@@ -15,10 +14,9 @@ from brainseg.data.cache import Scans
 from brainseg.data.datamodule import PARTS
 from brainseg.data.prepare import SKIP
 from brainseg.module import SegmentationModule
-from brainseg.run import hardware, load_module
+from brainseg.run import load_module
 
 _BUILT = ("data", "split")  # what is instantiated here; load_module checks the rest
-_AUTOCAST = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
 @dataclass(frozen=True)
@@ -57,8 +55,7 @@ class Trained:
 
     def forward_context(self) -> AbstractContextManager[Any]:
         """The precision to predict in, as Lightning's `forward_context` has it."""
-        dtype = _AUTOCAST.get(self.precision)
-        return torch.autocast(self.module.device.type, dtype) if dtype else nullcontext()
+        return hardware.autocast(self.module.device, self.precision)
 
     def scans(self, root: Path | None = None, *, skip_faulty: bool = False) -> Scans:
         """The scans it was trained on, or others below `root`, prepared as its own were.
@@ -118,19 +115,9 @@ def open_run(folder: Path, which: str = "best") -> Trained:
     except Exception as error:  # torch, pickle and zipfile have a dozen kinds
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(f"{path} cannot be used ({reason}); train it again") from error
-    own = hardware(on_this_machine(config["trainer"]))
-    module.to("cuda" if own["accelerator"] == "gpu" else "cpu")
+    own = hardware.on_this_machine(config["trainer"])
+    module.to(hardware.device(own["accelerator"]))
     return Trained(folder, config, module, own["precision"], metrics)
-
-
-def on_this_machine(trainer: dict[str, Any]) -> dict[str, Any]:
-    """A trainer's configuration, moved to the CPU where there is no GPU."""
-    if trainer["accelerator"] != "gpu" or torch.cuda.is_available():
-        return trainer
-    precision = trainer["precision"]
-    # float16 is slow on a CPU, and nothing is trained here that would need its speed
-    own = "32-true" if precision == "16-mixed" else precision
-    return trainer | {"accelerator": "cpu", "precision": own}
 
 
 def _metrics(folder: Path) -> dict[str, Any]:

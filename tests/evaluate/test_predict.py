@@ -7,7 +7,8 @@ import torch
 
 from brainseg.data.cache import Scans
 from brainseg.evaluate.predict import Volume, volumes
-from brainseg.evaluate.trained import Trained, on_this_machine, open_run
+from brainseg.evaluate.trained import Trained, open_run
+from brainseg.hardware import on_this_machine
 from brainseg.run import load_module
 
 
