@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo grid report evaluate board preview test test-slow bench lint format clean
+.PHONY: help setup demo grid report evaluate board preview test test-slow test-gpu bench lint format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,6 +44,9 @@ test: $(READY) ## the tests, under 5 minutes on 2 cores
 
 test-slow: $(READY) ## the tests marked slow
 	$(BIN)/python -m pytest -m slow
+
+test-gpu: $(READY) ## the tests of a CUDA GPU, skipped where there is none
+	BRAINSEG_TEST_GPU=1 $(BIN)/python -m pytest -m gpu tests/gpu
 
 bench: $(VENV)/.bench ## this machine's speed beside the plain loop and the peers
 	$(BIN)/python -m brainseg.bench

@@ -119,7 +119,7 @@ class SegmentationModule(L.LightningModule):
     def _step(self, batch: Batch, mean_loss: MeanMetric, scores: PatientScores) -> Tensor:
         logits = self(batch["image"])
         loss = self.loss(logits, batch["mask"])
-        mean_loss.update(loss.detach(), len(logits))
+        mean_loss.update(loss.detach())  # by batch: a weight waits for the device
         scores.update(logits.detach() > THRESHOLD, batch["mask"], batch["patient"])
         return loss
 
