@@ -2,11 +2,6 @@
 
 import logging
 import shutil
-from pathlib import Path
-
-from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
-from tensorboard.compat.proto.event_pb2 import Event
-from tensorboard.summary.writer.record_writer import RecordWriter
 
 from brainseg.cell import BEST, HISTORY, LAST, Cell, read_metrics
 from brainseg.checkpoint import load_checkpoint, save_checkpoint
@@ -20,9 +15,12 @@ log = logging.getLogger(__name__)
 def take_over(cell: Cell, shorter: Cell, title: str) -> None:
     """Fill the folder of `cell` with all that its finished shorter sibling knows.
 
-    Best and last checkpoint (with this cell's configuration), history and TensorBoard's events,
-    the last checkpoint at the end: a kill before it only means that this is done again. A sibling
-    that was trained by other code or on other data is left alone, with a word in the log.
+    Best and last checkpoint (with this cell's configuration) and history, the last checkpoint at
+    the end: a kill before it only means that this is done again. A sibling that was trained by
+    other code or on other data is left alone, with a word in the log.
+
+    TensorBoard's events stay behind: of two HParams in one run it shows the first, which would be
+    the sibling's. The cell's curves there begin where it continues; `history.csv` has them all.
 
     Args:
         cell: claimed, with its `split.json` written, and without a last checkpoint.
@@ -33,7 +31,6 @@ def take_over(cell: Cell, shorter: Cell, title: str) -> None:
         log.info("%s  trains from scratch: %s %s", title, shorter.folder.name, reason)
         return
     shutil.copyfile(shorter.folder / HISTORY, cell.folder / HISTORY)
-    _copy_events(shorter.folder / "tensorboard", cell.folder / "tensorboard")
     for name in (BEST, LAST):
         checkpoint = load_checkpoint(shorter.folder / name) | {"config": cell.config}
         save_checkpoint(checkpoint, cell.folder / name)
@@ -53,15 +50,3 @@ def _foreign(cell: Cell, shorter: Cell) -> str | None:
     except (ValueError, OSError) as error:
         return f"cannot be continued: {error}"
     return None
-
-
-def _copy_events(source: Path, target: Path) -> None:
-    """Copy curves and pictures; settings and final scores are the longer cell's to write."""
-    target.mkdir(parents=True, exist_ok=True)
-    for path in sorted(source.glob("events.out.tfevents.*")):
-        with (target / path.name).open("wb") as file:
-            writer = RecordWriter(file)
-            for record in RawEventFileLoader(str(path)).Load():
-                tags = [value.tag for value in Event.FromString(record).summary.value]
-                if not any(tag.startswith(("hp/", "_hparams_/")) for tag in tags):
-                    writer.write(record)

@@ -57,23 +57,28 @@ def write(cells: Sequence[Cell], finished: Sequence[Cell] = ()) -> None:
         cells: all cells of the sweep, in the order of training.
         finished: finished cells in its folder, which longer ones may continue.
     """
-    folder = cells[0].folder.parent
-    listed = {}
+    folder, now = cells[0].folder.parent, listed(cells, finished)
+    before = {name: each for name, each in earlier(folder).items() if name not in now}
+    content = {
+        "command": cells[0].command,
+        "cells": {name: asdict(each) for name, each in (before | now).items()},
+    }
+    write_whole(folder / MANIFEST, json.dumps(content, indent=1))
+
+
+def listed(cells: Sequence[Cell], finished: Sequence[Cell] = ()) -> dict[str, Listed]:
+    """The cells as `sweep.json` lists them, by folder name; arguments as of `write`."""
+    found = {}
     for number, cell in enumerate(cells):
         shorter = cell.shorter([*finished, *cells[:number]])
-        listed[cell.folder.name] = Listed(
+        found[cell.folder.name] = Listed(
             cell.choices["norm"],
             cell.choices["loss"],
             cell.config["epochs"],
             cell.config["seed"],
             shorter.folder.name if shorter else None,
         )
-    earlier = {name: each for name, each in _earlier(folder).items() if name not in listed}
-    content = {
-        "command": cells[0].command,
-        "cells": {name: asdict(each) for name, each in (earlier | listed).items()},
-    }
-    write_whole(folder / MANIFEST, json.dumps(content, indent=1))
+    return found
 
 
 def read(folder: Path) -> Manifest:
@@ -110,7 +115,8 @@ def _read(folder: Path) -> Manifest:
         ) from error
 
 
-def _earlier(folder: Path) -> dict[str, Listed]:
+def earlier(folder: Path) -> dict[str, Listed]:
+    """What `sweep.json` lists; nothing where there is none, or, with a warning, a broken one."""
     if not (folder / MANIFEST).is_file():
         return {}
     try:
@@ -124,10 +130,10 @@ def _of_run(folder: Path) -> Manifest:
     try:
         config: Any = OmegaConf.load(folder / ".hydra/config.yaml")
         choices = OmegaConf.load(folder / ".hydra/hydra.yaml").hydra.runtime.choices
-        listed = Listed(choices.norm, choices.loss, config.epochs, config.seed)
+        cell = Listed(choices.norm, choices.loss, config.epochs, config.seed)
     except Exception as error:  # YAML and OmegaConf raise errors of their own
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(
             f"{folder / '.hydra'} is broken ({first}); move {folder} away and run its command again"
         ) from error
-    return Manifest(folder.parent, "", {folder.name: listed})
+    return Manifest(folder.parent, "", {folder.name: cell})

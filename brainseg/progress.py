@@ -48,21 +48,28 @@ def progress(manifest: Manifest) -> list[Progress]:
 
 
 def seconds_left(cells: Sequence[Progress]) -> float | None:
-    """Seconds that the cells not done and not failed will take; None where none is measured.
-
-    An epoch takes what it took in the cell itself, else in those of the same norm and loss, else
-    in all; the same for start and scoring.
-    """
+    """Seconds that the cells not done and not failed will take; None where none is measured."""
     left = 0.0
     for each in cells:
         if each.state in ("done", "failed"):
             continue
-        per_epoch = each.per_epoch or _mean(cells, each, lambda other: other.per_epoch)
-        if per_epoch is None:
+        seconds = seconds_for(each, _epochs_left(each, cells), cells)
+        if seconds is None:
             return None
-        left += _epochs_left(each, cells) * per_epoch
-        left += _mean(cells, each, lambda other: other.outside) or 0.0
+        left += seconds
     return left
+
+
+def seconds_for(each: Progress, epochs: int, cells: Sequence[Progress]) -> float | None:
+    """Seconds of so many epochs of a cell, its start and scoring; None where none is measured.
+
+    An epoch takes what it took in the cell itself, else in those of the same norm and loss, else
+    in all; the same for start and scoring.
+    """
+    per_epoch = each.per_epoch or _mean(cells, each, lambda other: other.per_epoch)
+    if per_epoch is None:
+        return None
+    return epochs * per_epoch + (_mean(cells, each, lambda other: other.outside) or 0.0)
 
 
 def held(lock: Path) -> bool:

@@ -30,11 +30,10 @@ def run_single(cell: Cell) -> int:
     try:
         with terminable():
             check(cell.config)
-            cell = _resolve(cell)
             if cell.config["plan"]:
-                cell.refuse_other()
-                return _plan([cell], child.processes())
-            return attempt(Task(cell, title=cell.folder.name))
+                log.info(text(plan([cell])))
+                return 0
+            return attempt(Task(_resolve(cell), title=cell.folder.name))
     except (KeyboardInterrupt, SystemExit) as stop:
         return interrupted(stop, cell)
     except (ValueError, OSError) as error:
@@ -55,11 +54,12 @@ def run_sweep(cells: Sequence[Cell], job_logging: dict[str, Any]) -> int:
     """
     try:
         with terminable():
-            context = child.processes()
-            cells = _checked(cells, context)
+            cells, folder = _checked(cells), cells[0].folder.parent
             if cells[0].config["plan"]:
-                return _plan(cells, context)
-            folder = cells[0].folder.parent
+                log.info(text(plan(cells, cells_in(folder))))
+                return 0
+            context = child.processes()
+            cells = _resolved(cells, context)
             folder.mkdir(parents=True, exist_ok=True)
             with only_one(folder / ".lock", f"{folder} is being trained"):
                 manifest.write(cells, cells_in(folder))
@@ -72,11 +72,11 @@ def run_sweep(cells: Sequence[Cell], job_logging: dict[str, Any]) -> int:
         return refuse(error)
 
 
-def _checked(cells: Sequence[Cell], context: Any) -> list[Cell]:
-    """The cells, each once, with its hardware resolved, and those with fewer epochs first.
+def _checked(cells: Sequence[Cell]) -> list[Cell]:
+    """The cells, each once, and those with fewer epochs first.
 
     Raises:
-        ValueError: a value is bad, or a folder is another cell's.
+        ValueError: a value is bad, or two cells would share a folder.
     """
     once: dict[Path, Cell] = {}
     for cell in cells:
@@ -85,8 +85,17 @@ def _checked(cells: Sequence[Cell], context: Any) -> list[Cell]:
         other = once.setdefault(cell.folder, cell)
         if changed := differences(other.identity, cell.identity):
             raise ValueError(f"two cells would share {cell.folder}: {'; '.join(changed)}")
+    return list(once.values())
+
+
+def _resolved(cells: Sequence[Cell], context: Any) -> list[Cell]:
+    """The cells with their hardware resolved.
+
+    Raises:
+        ValueError: a folder is another cell's.
+    """
     with ProcessPoolExecutor(1, mp_context=context) as pool:
-        resolved = list(pool.map(_resolve, once.values()))
+        resolved = list(pool.map(_resolve, cells))
     for cell in resolved:
         cell.refuse_other()
     return resolved
@@ -106,14 +115,6 @@ def _prepare_data(cells: Sequence[Cell]) -> None:
         if not cell.finished and cell.config["data"] not in prepared:
             instantiate(cell.config["data"]).prepare()
             prepared.append(cell.config["data"])
-
-
-def _plan(cells: Sequence[Cell], context: Any) -> int:
-    """Print what would be trained; the exit code, 1 where a cell could not be measured."""
-    _prepare_data(cells)
-    shown, measured = plan(cells, context, cells_in(cells[0].folder.parent))
-    log.info(text(shown))
-    return 0 if measured else 1
 
 
 def _train(cells: Sequence[Cell], context: Any, job_logging: dict[str, Any]) -> None:

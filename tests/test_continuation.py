@@ -106,13 +106,16 @@ def test_a_sibling_of_other_code_or_scans_is_left_alone_with_a_word(
     assert "trains from scratch: short " in caplog.text
 
 
-def test_tensorboard_shows_a_continued_cell_as_one_run_of_its_own_epochs(tmp_path: Path) -> None:
+def test_tensorboard_shows_a_continued_cell_s_own_settings_and_its_curves_from_there_on(
+    tmp_path: Path,
+) -> None:
     short = sibling(tmp_path / "short", "epochs=2")
     longer = tiny_cell(tmp_path / "longer", "epochs=4")
     fit(longer, title="longer", shorter=short)
     events = EventAccumulator(str(longer.folder / "tensorboard")).Reload()
     curve = [event.value for event in events.Scalars("val/dice")]
-    assert curve == pytest.approx(list(history(longer)["val/dice"]))
+    assert len(history(longer)) == 4
+    assert curve == pytest.approx(list(history(longer)["val/dice"])[2:])
     start = events.summary_metadata[metadata.SESSION_START_INFO_TAG].plugin_data.content
     told = plugin_data_pb2.HParamsPluginData.FromString(start).session_start_info.hparams
     assert told["epochs"].number_value == 4

@@ -1,33 +1,18 @@
-import logging
-import multiprocessing
-import shutil
+import json
 import subprocess
 import sys
-from dataclasses import replace
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
 import pytest
 from rich.console import Console, RenderableType
 
-from brainseg import cost
-from brainseg.cell import BEST, LAST, Cell
-from brainseg.config import instantiate
-from brainseg.cost import Cost
-from brainseg.plan import Planned, plan, sums
+from brainseg import manifest
+from brainseg.cell import Cell, cells_in
+from brainseg.plan import plan
+from brainseg.sweep import run_single, run_sweep
 from tests.conftest import tiny_cell
 from tests.test_progress import write_history, write_metrics
-
-COST = Cost(
-    epoch=60.0,
-    outside=5.0,
-    parameters=10,
-    best=10**7,
-    last=3 * 10**7,
-    predictions=10**6,
-    memory=10**9,
-)
 
 
 def text(shown: RenderableType) -> list[str]:
@@ -41,147 +26,92 @@ def row(lines: list[str], folder: str) -> str:
     return one
 
 
-@pytest.fixture
-def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every cell costs `COST`; the names of those that were measured."""
-    names = []
-
-    def measure(cell: Cell, processes: Any) -> Cost:
-        names.append(cell.folder.name)
-        return COST
-
-    monkeypatch.setattr(cost, "_measured", measure)
-    return names
+def done(cell: Cell, epoch: float) -> Cell:
+    """The cell, trained in so many seconds an epoch."""
+    cell.write_config()
+    write_metrics(cell.folder, 0.5, epochs=int(cell.config["epochs"]), seconds=epoch)
+    return cell
 
 
-def test_every_cell_says_where_it_begins_and_what_it_costs(
-    tmp_path: Path, measured: list[str]
-) -> None:
-    done = tiny_cell(tmp_path / "done", "norm=layer")
-    write_metrics(done.folder, 0.5, epochs=2, seconds=1.0)
+def test_every_cell_says_where_it_begins_and_how_long_it_takes(tmp_path: Path) -> None:
+    finished = done(tiny_cell(tmp_path / "done", "norm=layer"), 60.0)
     begun = tiny_cell(tmp_path / "begun", "norm=instance", "epochs=5")
-    write_history(begun.folder, [0.1, 0.2], 1.0)
-    short, long = (tiny_cell(tmp_path / f"e{n}", f"epochs={n}") for n in (2, 6))
+    write_history(begun.folder, [0.1, 0.2], 20.0)
+    short, long = (tiny_cell(tmp_path / f"e{n}", "norm=layer", f"epochs={n}") for n in (3, 7))
     broken = tiny_cell(tmp_path / "broken", "loss=dice")
-    broken.write_failure("no memory")
-    shown, complete = plan([done, begun, short, long, broken], None)
-    assert complete
-    lines = text(shown)
+    broken.write_failure("no memory [1]")
+    lines = text(plan([finished, begun, short, long, broken]))
     assert "│ done " in row(lines, "done")
     assert "0:" not in row(lines, "done")
+    # start and scoring are 3 s, as in the one that is done
     assert "resumes after epoch 2" in row(lines, "begun")
-    assert "│ 3        │ 0:03:05 " in row(lines, "begun")
-    assert "│ to train " in row(lines, "e2")
-    assert "│ 2        │ 0:02:05 " in row(lines, "e2")
-    assert "continues from e2" in row(lines, "e6")
-    assert "│ 4        │ 0:04:05 " in row(lines, "e6")
-    assert "to train; failed before: no memory" in row(lines, "broken")
-    # 3 + 2 + 4 + 2 epochs of a minute, and 4 times 5 s
-    assert "4 of 5 cells to train, 11 epochs, about 0:11:20" in lines
-    assert "done" not in measured
+    assert "│ 3        │ 0:01:03 " in row(lines, "begun")
+    assert "continues from done" in row(lines, "e3")
+    assert "│ 1        │ 0:01:03 " in row(lines, "e3")
+    assert "continues from e3" in row(lines, "e7")
+    assert "│ 4        │ 0:04:03 " in row(lines, "e7")
+    assert "to train; failed before: no memory [1]" in row(lines, "broken")
+    assert "│ 2        │ 0:01:23 " in row(lines, "broken")  # the mean of all
+    assert lines[-1] == "4 of 5 cells to train, 10 epochs, about 0:07:32"
 
 
-def test_a_longer_cell_continues_a_finished_one_of_an_earlier_command(
-    tmp_path: Path, measured: list[str]
-) -> None:
+def test_a_cell_of_an_earlier_command_is_continued_and_tells_the_time(tmp_path: Path) -> None:
     short, long = (tiny_cell(tmp_path / f"e{n}", f"epochs={n}") for n in (2, 6))
-    shown, _ = plan([long], None, finished=[short])
-    assert "continues from e2" in row(text(shown), "e6")
+    manifest.write([done(short, 60.0)])
+    lines = text(plan([long], cells_in(tmp_path)))
+    assert "continues from e2" in row(lines, "e6")
+    assert lines[-1] == "1 of 1 cells to train, 4 epochs, about 0:04:03"
 
 
-def test_where_the_schedule_depends_on_the_epochs_nothing_is_continued(
-    tmp_path: Path, measured: list[str]
-) -> None:
+def test_where_the_schedule_depends_on_the_epochs_nothing_is_continued(tmp_path: Path) -> None:
     cells = [tiny_cell(tmp_path / f"e{n}", f"epochs={n}", "scheduler=cosine") for n in (2, 6)]
-    shown, _ = plan(cells, None)
-    assert "│ to train " in row(text(shown), "e6")
-    assert "2 of 2 cells to train, 8 epochs, about 0:08:10" in text(shown)
+    lines = text(plan(cells))
+    assert "│ to train " in row(lines, "e6")
+    unknown = "2 of 2 cells to train, 8 epochs; time unknown until an epoch of some cell is trained"
+    assert lines[-1] == unknown
+    assert "│ unknown │" in row(lines, "e6")
 
 
-def test_cells_that_cost_the_same_are_measured_once(tmp_path: Path, measured: list[str]) -> None:
-    same = [
-        "seed=1",
-        "epochs=3",
-        "optimizer.lr=0.5",
-        "scheduler=cosine",
-        "callbacks=early_stopping",
-        "split.fold=1",
-    ]
-    other = ["norm=layer", "loss=dice", "batch_size=2", "model.net.width=16", "optimizer=sgd"]
-    cells = [tiny_cell(tmp_path / word, word) for word in ["epochs=2", *same, *other]]
-    plan(cells, None)
-    assert measured == ["epochs=2", *other]
+def test_where_all_is_done_no_time_is_left(tmp_path: Path) -> None:
+    cell = done(tiny_cell(tmp_path / "done"), 1.0)
+    assert text(plan([cell]))[-1] == "0 of 1 cells to train, 0 epochs, about 0:00:00"
 
 
-def fit_in(monkeypatch: pytest.MonkeyPatch, memory: int, free: int) -> None:
-    monkeypatch.setattr("brainseg.plan._memory", lambda: memory)
-    usage = shutil.disk_usage("/")._replace(free=free)
-    monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
+def test_precision_auto_is_what_the_folder_has(tmp_path: Path) -> None:
+    trained = done(tiny_cell(tmp_path / "e2", "trainer.precision=bf16-mixed"), 1.0)
+    same, longer = tiny_cell(tmp_path / "e2"), tiny_cell(tmp_path / "e4", "epochs=4")
+    assert same.config["trainer"]["precision"] == "auto"
+    lines = text(plan([same, longer], [trained]))
+    assert "│ done " in row(lines, "e2")
+    assert "continues from e2" in row(lines, "e4")
 
 
-def test_what_does_not_fit_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cell = tiny_cell(tmp_path / "cell")
-    planned = [Planned(cell, "to train", 2, replace(COST, gpu=2 * 10**9, gpu_total=10**9))]
-    fit_in(monkeypatch, memory=10**10, free=10**9)
-    # weights, weights and state of Adam twice while they are replaced, predictions
-    assert sums(planned)[1:] == [
-        "memory: 1.00 GB of 10.00 GB",
-        "GPU memory: 2.00 GB of 1.00 GB - TOO LITTLE",
-        "disk: 0.07 GB more, free are 1.00 GB",
-    ]
-    fit_in(monkeypatch, memory=10**8, free=10**7)
-    assert sums(planned)[1] == "memory: 1.00 GB of 0.10 GB - TOO LITTLE"
-    assert sums(planned)[3] == "disk: 0.07 GB more, free are 0.01 GB - TOO LITTLE"
-
-
-def test_checkpoints_that_are_there_need_no_disk(tmp_path: Path) -> None:
-    planned = Planned(tiny_cell(tmp_path / "cell"), "", 1, COST)
-    assert planned.disk == COST.best + COST.last + COST.predictions
-    for name, size in ((BEST, COST.best), (LAST, COST.last)):
-        (tmp_path / "cell" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "cell" / name).write_bytes(bytes(size))
-    assert planned.disk == COST.predictions
-
-
-def test_where_all_is_done_nothing_is_measured(tmp_path: Path, measured: list[str]) -> None:
-    cell = tiny_cell(tmp_path / "done")
-    write_metrics(cell.folder, 0.5, epochs=2, seconds=1.0)
-    shown, complete = plan([cell], None)
-    assert complete
-    assert text(shown)[-1] == "0 of 1 cells to train, 0 epochs, about 0:00:00"
-    assert measured == []
-
-
-def breaks(cell: Cell, target: str, *args: object) -> Cell:
-    """The cell, whose process ends where its optimizer is made."""
-    return replace(cell, config=cell.config | {"optimizer": {"_target_": target, "_args_": args}})
-
-
-@pytest.mark.slow
-def test_a_plan_trains_nothing_and_a_cell_whose_child_dies_costs_only_its_own_row(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("sweep", [True, False], ids=["sweep", "single"])
+def test_a_folder_of_another_configuration_is_refused(
+    sweep: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO)
-    good = tiny_cell(tmp_path / "good")
-    killed = breaks(tiny_cell(tmp_path / "killed"), "signal.raise_signal", 9)
-    large = tiny_cell(tmp_path / "large", "batch_size=4000")
-    last = tiny_cell(tmp_path / "last", "norm=layer")
-    instantiate(good.config["data"]).prepare()
-    cells = [good, killed, large, last]
-    # not the forkserver, which later tests start with their own standard output
-    shown, complete = plan(cells, multiprocessing.get_context("spawn"))
-    assert not complete
-    assert "killed could not be measured: killed by SIGKILL; often out of memory" in caplog.messages
-    assert "large could not be measured: batch_size=4000 must not be above" in caplog.text
-    lines = text(shown)
-    for cell in cells:
-        assert ("not measured" in row(lines, cell.folder.name)) is (cell not in (good, last))
-    assert "2 of them could not be measured and count as nothing here" in lines
+    done(tiny_cell(tmp_path / "cell"), 1.0)
+    other = tiny_cell(tmp_path / "cell", "batch_size=2", "plan=true")
+    assert (run_sweep([other], {}) if sweep else run_single(other)) == 1
+    assert "holds another configuration (batch_size: 4 -> 2)" in caplog.text
+
+
+def test_planning_imports_no_torch_starts_no_process_and_writes_nothing(tmp_path: Path) -> None:
+    cell = tiny_cell(tmp_path / "cell", "plan=true")
+    code = (
+        "import json, multiprocessing, subprocess, sys\n"
+        "from pathlib import Path\n"
+        "from brainseg.cell import Cell\n"
+        "from brainseg.sweep import run_single, run_sweep\n"
+        "def refuse(*_, **__): raise AssertionError('a process')\n"
+        "multiprocessing.get_context = subprocess.Popen = refuse\n"
+        "config, choices, folder = json.loads(sys.argv[1])\n"
+        "cell = Cell(config, choices, Path(folder), '')\n"
+        "codes = run_single(cell), run_sweep([cell], {})\n"
+        "print(codes, 'torch' in sys.modules)\n"
+    )
+    told = json.dumps([cell.config, cell.choices, str(cell.folder)])
+    command = [sys.executable, "-c", code, told]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert ended.stdout == "(0, 0) False\n"
     assert list(tmp_path.iterdir()) == []
-    assert multiprocessing.active_children() == []
-
-
-def test_planning_imports_no_torch() -> None:
-    code = "import brainseg.plan, sys; print('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "False\n"

@@ -281,19 +281,15 @@ def holder(lock: Path) -> int:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("multirun", [True, False], ids=["sweep", "single"])
-def test_a_plan_names_every_cell_and_its_cost_and_trains_nothing(
-    multirun: bool, tmp_path: Path
-) -> None:
+def test_a_plan_names_every_cell_and_trains_nothing(multirun: bool, tmp_path: Path) -> None:
     words = ["-m", "seed=0,1", "epochs=1,3"] if multirun else ["epochs=3"]
     done = run(tmp_path, *words, "name=paper", "plan=true")
     assert done.returncode == 0, done.stdout + done.stderr
     cells, epochs = (4, 6) if multirun else (1, 3)
-    assert f"{cells} of {cells} cells to train, {epochs} epochs, about 0:0" in done.stdout
+    assert f"{cells} of {cells} cells to train, {epochs} epochs; time unknown" in done.stdout
     assert done.stdout.count("continues from") == (2 if multirun else 0)
-    assert "memory: " in done.stdout
-    assert "disk: " in done.stdout
-    assert not list(tmp_path.rglob("*.ckpt"))
-    assert not list(tmp_path.rglob("history.csv"))
+    left = {path.name for path in tmp_path.rglob("*") if path.is_file()}
+    assert left <= {"train.log", "multirun.yaml"}  # of the command, not of a cell
 
 
 @pytest.mark.slow

@@ -76,11 +76,6 @@ class Scans:
         """Height and width of the cached slices."""
         return self.settings.size
 
-    @property
-    def channels(self) -> int:
-        """Channels of `image`."""
-        return len(self.modalities)
-
     def prepare(self) -> None:
         """Open the cache; the first time, check and decode every file.
 
@@ -137,11 +132,6 @@ class Scans:
     def skipped(self) -> int:
         """Slices and folders that `on_error=skip` left out."""
         return self._open().store.meta.skipped
-
-    @property
-    def duplicates(self) -> list[tuple[str, str]]:
-        """Pairs of files with the same pixels under two patients."""
-        return self._open().store.meta.duplicates
 
     def scale(self, pixels: NDArray[np.uint8], row: int) -> NDArray[np.float32]:
         """Pixels of slice `row`, `[H, W, all modalities]`, as the network's float32 `[C, H, W]`."""

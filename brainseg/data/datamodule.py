@@ -174,10 +174,6 @@ class SegmentationDataModule(L.LightningDataModule):
         """Load the validation slices, in order."""
         return self.loader("val")
 
-    def test_dataloader(self) -> DataLoader[Slice]:
-        """Load the test slices, in order."""
-        return self.loader("test")
-
     def loader(self, part: Part) -> DataLoader[Slice]:
         """Load the slices of "train", "val" or "test" as they are, in the index's order."""
         return self._loader(part)
