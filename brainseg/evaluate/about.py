@@ -10,7 +10,7 @@ from brainseg.evaluate.measure import Measured
 from brainseg.evaluate.request import Request
 from brainseg.evaluate.selection import NEW, SEEN, parts
 from brainseg.evaluate.trained import Trained
-from brainseg.provenance import git_revision, hardware, versions
+from brainseg.provenance import about_code, hardware
 
 FEW = 10  # patients
 
@@ -72,8 +72,7 @@ def about(
         "slices": len(measured.slices),
         "precision": [run.precision for run in runs],
         "hardware": hardware(),
-        "versions": versions(),
-        "git": git_revision(),
+        **about_code(),
         "command": request.command,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
