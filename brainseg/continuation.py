@@ -5,7 +5,7 @@ import shutil
 
 from brainseg.cell import BEST, HISTORY, LAST, Cell, read_metrics
 from brainseg.checkpoint import load_checkpoint, save_checkpoint
-from brainseg.provenance import git_revision, versions
+from brainseg.provenance import source_digest, versions
 
 SPLIT = "split.json"
 
@@ -40,7 +40,7 @@ def take_over(cell: Cell, shorter: Cell, title: str) -> None:
 def _foreign(cell: Cell, shorter: Cell) -> str | None:
     """Why the sibling's weights may not be those that this code would have trained, or None."""
     metrics = read_metrics(shorter.folder) or {}
-    if (metrics.get("versions"), metrics.get("git")) != (versions(), git_revision()):
+    if (metrics.get("versions"), metrics.get("source")) != (versions(), source_digest()):
         return "was made by another version"
     try:
         if (shorter.folder / SPLIT).read_text() != (cell.folder / SPLIT).read_text():

@@ -19,7 +19,7 @@ from brainseg.hardware import describe, keep_freed_memory, peak_memory
 from brainseg.identity import differences, identity
 from brainseg.lock import only_one
 from brainseg.module import SegmentationModule
-from brainseg.provenance import about_data, git_revision, versions
+from brainseg.provenance import about_code, about_data
 from brainseg.results import log_hyperparameters, log_scores, write
 from brainseg.run import build, build_trainer
 from brainseg.score import Scored, score
@@ -107,8 +107,7 @@ def _fit(cell: Cell, title: str, epochs_after: int, bar: bool, shorter: Cell | N
         "seconds": {key: round(value, 3) for key, value in seconds.items()},
         "peak_memory_mb": peak_memory(accelerator),
         "hardware": describe(accelerator),
-        "versions": versions(),
-        "git": git_revision(),
+        **about_code(),
         "command": cell.command,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }

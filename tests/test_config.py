@@ -1,10 +1,13 @@
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hydra.errors import HydraException
 
 from brainseg.config import CONF, compose, instantiate, refuse_foreign_targets
 from brainseg.data.datamodule import SegmentationDataModule
+from brainseg.losses import dice_loss
 from brainseg.run import build_data, build_module
 from tests.conftest import plain, tiny_config
 
@@ -58,12 +61,68 @@ def test_instantiate_raises_what_the_constructor_raised() -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["os.system", "builtins.eval", "torch.hub.load", "subprocess.run"]
+    "target",
+    [
+        "os.system",
+        "builtins.eval",
+        "torch.hub.load",
+        "subprocess.run",
+        "brainseg.config.Path.write_text",
+        "brainseg.run.torch.load",
+        "brainseg.models.unet.nn.functional.torch.load",
+        "brainseg.module.SegmentationModule.load_from_checkpoint",
+        "brainseg.module.SegmentationModule.forward",
+        "brainseg.data.split.Path",
+        "brainseg.data.store.Writer",
+        "brainseg.data.lgg._download",
+        "brainseg.modelsx.evil",
+        "brainseg.models.unet.nothing_here",
+        "brainseg.models.unet",
+        "torch.nn.modules.module.register_module_forward_hook",
+        "torch.nn.modules.torch.load",
+        "${oc.env:HOME}",
+        7,
+        None,
+    ],
 )
-def test_a_loaded_configuration_cannot_name_foreign_code(target: str) -> None:
-    with pytest.raises(ValueError, match=target):
-        refuse_foreign_targets({"net": {"layers": [{"_target_": target}]}})
+@pytest.mark.parametrize("inside", [list, tuple])
+def test_a_loaded_configuration_cannot_name_foreign_code(target: Any, inside: type) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"_target_={target} is not allowed")) as error:
+        refuse_foreign_targets({"net": {"layers": inside([{"_target_": target}])}})
+    assert "\n" not in str(error.value)
+
+
+def test_a_loaded_configuration_writes_no_file(tmp_path: Path) -> None:
+    path = tmp_path / "written"
+    own = {"_target_": "brainseg.config.Path", "_args_": [str(path)]}
+    node = {"_target_": "brainseg.config.Path.write_text", "_args_": [own, "text"]}
+    with pytest.raises(ValueError, match=r"brainseg\.config\.Path"):
+        instantiate_loaded(node)
+    assert not path.exists()
+
+
+def instantiate_loaded(node: dict[str, Any]) -> Any:
+    refuse_foreign_targets({"model": node})
+    return instantiate(node)
+
+
+@pytest.mark.parametrize("text", ["${oc.create:'{_target_: os.getcwd}'}", "a${oc.env:HOME}"])
+def test_a_loaded_configuration_cannot_be_put_together_later(text: str) -> None:
+    with pytest.raises(ValueError, match=r"net=.* must be resolved"):
+        refuse_foreign_targets({"model": {"net": [text]}})
 
 
 def test_our_own_configuration_is_not_foreign() -> None:
     refuse_foreign_targets(tiny_config()["model"])
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_no_option_that_a_checkpoint_builds_is_foreign(option: str) -> None:
+    config = plain(compose([option]))
+    built = ("model", "optimizer", "scheduler", "data", "split")
+    refuse_foreign_targets({key: config[key] for key in built})
+
+
+def test_a_partial_of_ours_still_builds() -> None:
+    loss = instantiate_loaded({"_target_": "brainseg.losses.dice_loss", "_partial_": True})
+    assert loss.func is dice_loss

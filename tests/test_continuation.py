@@ -84,7 +84,7 @@ def test_another_schedule_or_setting_is_never_continued(options: list[str], tmp_
     assert tiny_cell(tmp_path / "long", "epochs=4", *options).shorter([short]) is None
 
 
-@pytest.mark.parametrize("change", ["versions", "split", "last", "best"])
+@pytest.mark.parametrize("change", ["versions", "source", "split", "last", "best"])
 def test_a_sibling_of_other_code_or_scans_is_left_alone_with_a_word(
     change: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,6 +94,11 @@ def test_a_sibling_of_other_code_or_scans_is_left_alone_with_a_word(
         path = short.folder / "metrics.json"
         metrics = json.loads(path.read_text())
         path.write_text(json.dumps(metrics | {"versions": {"torch": "1.0"}}))
+    elif change == "source":  # as before it was recorded
+        path = short.folder / "metrics.json"
+        metrics = json.loads(path.read_text())
+        del metrics["source"]
+        path.write_text(json.dumps(metrics))
     elif change == "split":
         (short.folder / "split.json").write_text("{}")
     elif change == "last":
@@ -104,6 +109,17 @@ def test_a_sibling_of_other_code_or_scans_is_left_alone_with_a_word(
     fit(tiny_cell(tmp_path / "long", "epochs=2"), title="long", shorter=short)
     assert trained == [1, 2]
     assert "trains from scratch: short " in caplog.text
+
+
+def test_a_commit_that_leaves_the_code_alone_does_not_forbid_continuing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = sibling(tmp_path / "short", "epochs=1")
+    path = short.folder / "metrics.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"git": "another"}))
+    trained = epochs_trained(monkeypatch)
+    fit(tiny_cell(tmp_path / "long", "epochs=2"), title="long", shorter=short)
+    assert trained == [2]
 
 
 def test_tensorboard_shows_a_continued_cell_s_own_settings_and_its_curves_from_there_on(

@@ -11,7 +11,7 @@ from brainseg.evaluate.request import Request
 from brainseg.evaluate.selection import NEW, SEEN, parts
 from brainseg.evaluate.trained import Trained
 from brainseg.hardware import describe
-from brainseg.provenance import git_revision, versions
+from brainseg.provenance import about_code
 
 FEW = 10  # patients
 
@@ -73,8 +73,7 @@ def about(
         "slices": len(measured.slices),
         "precision": [run.precision for run in runs],
         "hardware": describe("gpu" if runs[0].module.device.type == "cuda" else "cpu"),
-        "versions": versions(),
-        "git": git_revision(),
+        **about_code(),
         "command": request.command,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
