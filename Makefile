@@ -46,7 +46,7 @@ test-slow: $(READY) ## the tests marked slow
 	$(BIN)/python -m pytest -m slow
 
 bench: $(VENV)/.bench ## this machine's speed beside the plain loop and the peers
-	$(BIN)/python -m brainseg.bench
+	$(BIN)/python -m benchmarks
 
 $(VENV)/.bench: $(READY)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
