@@ -49,7 +49,7 @@ test-gpu: $(READY) ## the tests of a CUDA GPU, skipped where there is none
 	BRAINSEG_TEST_GPU=1 $(BIN)/python -m pytest -m gpu tests/gpu
 
 bench: $(VENV)/.bench ## this machine's speed beside the plain loop and the peers
-	$(BIN)/python -m brainseg.bench
+	$(BIN)/python -m benchmarks
 
 $(VENV)/.bench: $(READY)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'

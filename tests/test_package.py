@@ -42,7 +42,9 @@ def test_the_wheel_holds_conf_and_runs_from_any_folder(tmp_path: Path) -> None:
     assert "brainseg/report/page.html" in names
     options = {f"brainseg/conf/{path.relative_to(CONF)}" for path in CONF.rglob("*.yaml")}
     assert options <= names
-    assert not [name for name in names if name.startswith(("tests", "conf", "multirun"))]
+    assert not [
+        name for name in names if name.startswith(("tests", "benchmarks", "conf", "multirun"))
+    ]
     site = tmp_path / "site"
     subprocess.run(
         [*pip, "install", "-q", "--no-deps", "--target", str(site), str(wheel)], check=True

@@ -83,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="DIR",
         help="where to write (RUN/evaluate/SPLIT-CHECKPOINT, for several runs of the first with "
-        "-ensemble-of-N); the same evaluation is replaced, a different one kept aside",
+        "-ensemble-of-N); an evaluation there is replaced, anything else refused",
     )
     return parser
 

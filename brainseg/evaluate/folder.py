@@ -1,9 +1,7 @@
 """The folder of an evaluation: written whole, and never in the place of other things."""
 
 import json
-import logging
 import math
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
@@ -21,18 +19,13 @@ from brainseg.evaluate.measure import COUNTS, Measured
 from brainseg.lock import only_one
 
 CARD = "card.json"
-CONTENT = {CARD, "card.md", "patients.csv", "slices.csv", "figures"}
-_OPTIONS = ("runs", "split", "checkpoint", "tta", "root", "tolerance", "spacing")
-
-log = logging.getLogger(__name__)
 
 
 @contextmanager
 def claimed(folder: Path) -> Iterator[Path]:
     """An empty folder to write to, which takes the place of `folder` if the block ends well.
 
-    What was there before stays until then. An evaluation that was made differently, or other
-    things that came in between, are kept aside.
+    What was there before stays until then.
 
     Raises:
         ValueError: something else than an evaluation lies there, or it cannot be written to.
@@ -46,7 +39,7 @@ def claimed(folder: Path) -> Iterator[Path]:
             partial = stack.enter_context(replacing(folder))
         yield partial
         with _writing(folder):
-            _keep_aside(folder, _told(partial))
+            _refuse_foreign(folder)  # what came meanwhile
             stack.close()
 
 
@@ -72,10 +65,10 @@ def write(
 
 
 def _refuse_foreign(folder: Path) -> None:
-    if (folder.exists() or folder.is_symlink()) and not _is_evaluation(folder):
+    if (folder.exists() or folder.is_symlink()) and not _is_ours(folder):
         raise ValueError(
-            f"{folder} is there and holds something else than an evaluation, which would be lost; "
-            "give a new folder with --out"
+            f"{folder} holds something else than an evaluation; only an empty folder or an "
+            "evaluation is written over; give another with --out"
         )
 
 
@@ -89,35 +82,17 @@ def _writing(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _is_evaluation(folder: Path) -> bool:
-    """Whether nothing but an evaluation, or nothing at all, lies in a folder."""
+def _is_ours(folder: Path) -> bool:
+    """Whether a folder is empty, or its card is one that `write` wrote."""
     if not folder.is_dir():
         return False
-    there = {path.name for path in folder.iterdir()}
-    figures = {path.stem for path in folder.glob("figures/*")}
-    told = _told(folder)
-    return not there or (told != {} and there <= CONTENT and figures <= set(told["figures"]))
-
-
-def _told(folder: Path) -> dict[str, Any]:
-    """What the card in a folder says of how it was made; empty where there is no card of ours."""
+    if not any(folder.iterdir()):
+        return True
     try:
         card = json.loads((folder / CARD).read_text())
-        return {key: card["about"][key] for key in _OPTIONS} | {"figures": card["figures"]}
+        return "brainseg" in card["about"]["versions"] and "figures" in card
     except (OSError, ValueError, KeyError, TypeError):
-        return {}
-
-
-def _keep_aside(folder: Path, after: Mapping[str, Any]) -> None:
-    if not folder.is_dir() or not any(folder.iterdir()):
-        return
-    before = _told(folder)
-    changed = [key for key in _OPTIONS if before.get(key) != after[key]]
-    if changed or not _is_evaluation(folder):
-        aside = folder.with_name(f"{folder.name}.{time.time_ns()}.old")
-        folder.rename(aside)
-        what = ", ".join(f"{key} {before[key]}" for key in changed if before) or "other files"
-        log.info("what was in %s (%s) is kept as %s", folder, what, aside)
+        return False
 
 
 def _reliability(measured: Measured) -> dict[str, list[float]]:

@@ -327,50 +327,24 @@ def test_an_evaluation_that_fails_leaves_the_one_before(
     assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")] == ["out"]
 
 
-def test_an_evaluation_made_otherwise_is_kept_aside(
-    run: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_evaluation_made_otherwise_is_replaced_whole(run: Path, tmp_path: Path) -> None:
     request = Request((run,), "val", out=tmp_path / "out")
+    request.folder.mkdir()
     evaluate(request)
-    evaluate(request)
-    assert not list(tmp_path.glob("out.*"))
-    before = everything(request.folder)
-    with caplog.at_level("INFO"):
-        evaluate(replace(request, tta=True))
-    (aside,) = tmp_path.glob("out.*.old")
-    assert everything(aside) == before
-    assert f"(tta False) is kept as {aside}" in caplog.text
-    assert card(tmp_path / "out")["tta"] is not None
+    (request.folder / "figures" / "old.png").write_text("")
+    evaluate(replace(request, tta=True))
+    assert card(request.folder)["tta"] is not None
+    assert not (request.folder / "figures" / "old.png").exists()
+    assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")] == ["out"]
 
 
-def test_what_is_put_into_the_folder_meanwhile_is_kept(
-    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    request = Request((run,), out=tmp_path / "out")
-    evaluate(request)
-    write = evaluation.write
-
-    def beside(*args: Any, **named: Any) -> None:
-        (tmp_path / "out" / "notes.txt").write_text("mine")
-        write(*args, **named)
-
-    monkeypatch.setattr(evaluation, "write", beside)
-    evaluate(request)
-    (aside,) = tmp_path.glob("out.*.old")
-    assert (aside / "notes.txt").read_text() == "mine"
-    assert not (tmp_path / "out" / "notes.txt").exists()
-
-
-@pytest.mark.parametrize("name", ["figures/mine.png", "card.json"])
-def test_files_that_only_look_like_an_evaluation_are_not_replaced(
-    run: Path, tmp_path: Path, name: str
-) -> None:
-    request = Request((run,), out=tmp_path / "out")
-    evaluate(request)
-    (tmp_path / "out" / name).write_text("{}")
+@pytest.mark.parametrize("text", ["{}", "[]", "mine", '{"about": {"title": "mine"}}'])
+def test_a_card_of_another_hand_is_not_replaced(run: Path, tmp_path: Path, text: str) -> None:
+    (tmp_path / "card.json").write_text(text)
+    before = everything(tmp_path)
     with pytest.raises(ValueError, match="something else than an evaluation"):
-        evaluate(request)
-    assert (tmp_path / "out" / name).read_text() == "{}"
+        evaluate(Request((run,), out=tmp_path))
+    assert everything(tmp_path) == before
 
 
 def test_a_folder_with_anything_else_in_it_is_not_replaced(run: Path, tmp_path: Path) -> None:

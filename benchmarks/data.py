@@ -5,11 +5,11 @@ from itertools import islice
 
 from torch.utils.data import DataLoader
 
-from brainseg.bench.inputs import configure, device, steps
-from brainseg.bench.loops import OurLoop, warm_up
-from brainseg.bench.row import Row, at_least
-from brainseg.bench.scale import Scale
-from brainseg.bench.turns import take_turns
+from benchmarks.inputs import configure, device, steps
+from benchmarks.loops import OurLoop, warm_up
+from benchmarks.row import Row, at_least
+from benchmarks.scale import Scale
+from benchmarks.turns import take_turns
 from brainseg.run import build
 
 

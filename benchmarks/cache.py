@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from brainseg.bench.row import Row, at_least, at_most
-from brainseg.bench.scale import Scale
-from brainseg.bench.turns import Contender, take_turns
+from benchmarks.row import Row, at_least, at_most
+from benchmarks.scale import Scale
+from benchmarks.turns import Contender, take_turns
 from brainseg.data.build import Settings
 from brainseg.data.lgg import LGG
 from brainseg.data.phantom import Phantom

@@ -10,7 +10,7 @@ import lightning as L
 class Stamp(L.Callback):
     """Appends a line with the time, in seconds since 1970, at the end of the first step.
 
-    Given on the command line by `+callbacks.stamp._target_=brainseg.bench.stamp.Stamp`.
+    Given on the command line by `+callbacks.stamp._target_=benchmarks.stamp.Stamp`.
 
     Args:
         path: the file; the cells of a sweep share it.

@@ -3,8 +3,8 @@ import json
 import pytest
 from rich.console import Console
 
-from brainseg.bench.row import Row, at_least, at_most
-from brainseg.bench.table import as_json, table
+from benchmarks.row import Row, at_least, at_most
+from benchmarks.table import as_json, table
 
 
 def printed(*rows: Row) -> str:

@@ -1,4 +1,4 @@
-"""`python -m brainseg.bench`: the table of ratios that `make bench` prints."""
+"""`python -m benchmarks`: the table of ratios that `make bench` prints."""
 
 import argparse
 import json
@@ -11,9 +11,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from brainseg.bench.row import Row
-from brainseg.bench.scale import FULL, QUICK, Scale
-from brainseg.bench.table import about, as_json, table
+from benchmarks.row import Row
+from benchmarks.scale import FULL, QUICK, Scale
+from benchmarks.table import about, as_json, table
 
 SECTIONS = ("start", "step", "data", "scoring", "cache", "memory", "peers")
 WIDTH = 200  # where the output is no terminal
@@ -22,9 +22,9 @@ WIDTH = 200  # where the output is no terminal
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m brainseg.bench",
+        prog="python -m benchmarks",
         description="Measure this machine: ours beside the plain loop, the peers and the limits.",
-        epilog="Example: python -m brainseg.bench --only step data --json bench.json",
+        epilog="Example: python -m benchmarks --only step data --json bench.json",
     )
     parser.add_argument(
         "--only",
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     rows = measure(chosen.only, QUICK if chosen.quick else FULL)
     given = sys.argv[1:] if arguments is None else arguments
-    below = about(shlex.join(["python", "-m", "brainseg.bench", *given]))
+    below = about(shlex.join(["python", "-m", "benchmarks", *given]))
     console = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
     console.print(table(rows))
     for name, text in below.items():
@@ -55,7 +55,7 @@ def measure(sections: Sequence[str], scale: Scale) -> list[Row]:
     for number, name in enumerate(sections, 1):
         start = time.monotonic()
         progress.print(f"{number} of {len(sections)}: {name} ...", end=" ")
-        rows += import_module(f"brainseg.bench.{name}").rows(scale)
+        rows += import_module(f"benchmarks.{name}").rows(scale)
         progress.print(f"{time.monotonic() - start:.0f} s")
     return rows
 

@@ -6,11 +6,11 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Tensor
 
-from brainseg.bench.inputs import configure, device, trainer
-from brainseg.bench.row import Row, at_most
-from brainseg.bench.scale import Case, Scale
-from brainseg.bench.timing import timed
-from brainseg.bench.turns import Contender, take_turns
+from benchmarks.inputs import configure, device, trainer
+from benchmarks.row import Row, at_most
+from benchmarks.scale import Case, Scale
+from benchmarks.timing import timed
+from benchmarks.turns import Contender, take_turns
 from brainseg.data.datamodule import SegmentationDataModule
 from brainseg.heap import keep_freed_memory
 from brainseg.module import SegmentationModule

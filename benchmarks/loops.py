@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from brainseg.bench.inputs import device, trainer
-from brainseg.bench.timing import now, timed
+from benchmarks.inputs import device, trainer
+from benchmarks.timing import now, timed
 from brainseg.heap import keep_freed_memory
 from brainseg.losses import bce_dice_loss
 from brainseg.module import Batch, SegmentationModule

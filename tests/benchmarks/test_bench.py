@@ -8,14 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from brainseg.bench.__main__ import SECTIONS
+from benchmarks.__main__ import SECTIONS
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def bench(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "brainseg.bench", *words],
+        [sys.executable, "-m", "benchmarks", *words],
         cwd=folder,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,
@@ -57,5 +59,5 @@ def test_every_row_is_measured_without_scans(tmp_path: Path) -> None:
     peers = " ".join(row["against"] for row in written["rows"])
     assert "MONAI UNet" in peers
     assert "segmentation-models-pytorch" in peers
-    assert "python -m brainseg.bench --quick" in done.stdout
+    assert "python -m benchmarks --quick" in done.stdout
     assert "Traceback" not in done.stderr

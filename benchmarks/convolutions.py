@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from brainseg.bench.timing import timed
+from benchmarks.timing import timed
 from brainseg.heap import keep_freed_memory
 
 DTYPES = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}

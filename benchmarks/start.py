@@ -13,9 +13,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from brainseg.bench.row import Row, at_most
-from brainseg.bench.scale import Scale
+from benchmarks.row import Row, at_most
+from benchmarks.scale import Scale
 
+ROOT = Path(__file__).resolve().parent.parent  # runs import `benchmarks.stamp` from here
 IMPORTS = "import torch, lightning, albumentations"
 STAMPS = "stamps.txt"
 WORDS = (
@@ -26,7 +27,7 @@ WORDS = (
     "data.size=64",
     "model.net.width=16",
     "epochs=2",
-    "+callbacks.stamp._target_=brainseg.bench.stamp.Stamp",
+    "+callbacks.stamp._target_=benchmarks.stamp.Stamp",
     f"+callbacks.stamp.path={STAMPS}",
 )
 
@@ -100,7 +101,12 @@ def _run(folder: Path, name: str, words: Sequence[str]) -> tuple[float, float]:
     done = subprocess.run(
         [sys.executable, *words],
         cwd=folder / name,
-        env=os.environ | {"BRAINSEG_CACHE": str(folder / "cache"), "NO_ALBUMENTATIONS_UPDATE": "1"},
+        env=os.environ
+        | {
+            "BRAINSEG_CACHE": str(folder / "cache"),
+            "NO_ALBUMENTATIONS_UPDATE": "1",
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+        },
         capture_output=True,
         text=True,
         check=False,

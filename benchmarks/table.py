@@ -11,7 +11,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from brainseg.bench.row import Row
+from benchmarks.row import Row
 
 PACKAGES = ("torch", "lightning", "albumentations", "monai", "segmentation-models-pytorch")
 

@@ -8,7 +8,7 @@ import lightning as L
 import torch
 from omegaconf import OmegaConf
 
-from brainseg.bench.scale import Case
+from benchmarks.scale import Case
 from brainseg.config import compose
 from brainseg.module import Batch
 from brainseg.run import hardware

@@ -7,13 +7,13 @@ from functools import partial
 
 import torch
 
-from brainseg.bench.apart import Make, apart
-from brainseg.bench.convolutions import ConvolutionsAlone
-from brainseg.bench.inputs import configure, device, has_fast_bf16, ready_batch, steps
-from brainseg.bench.loops import OurLoop, PlainLoop, repeat
-from brainseg.bench.row import Row, at_least
-from brainseg.bench.scale import Case, Scale
-from brainseg.bench.turns import take_turns
+from benchmarks.apart import Make, apart
+from benchmarks.convolutions import ConvolutionsAlone
+from benchmarks.inputs import configure, device, has_fast_bf16, ready_batch, steps
+from benchmarks.loops import OurLoop, PlainLoop, repeat
+from benchmarks.row import Row, at_least
+from benchmarks.scale import Case, Scale
+from benchmarks.turns import take_turns
 from brainseg.run import build_module
 
 PLAIN, PLAIN_TF32 = "plain loop, float32", "plain loop, TF32"

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from torch.utils.data import DataLoader
 
-from brainseg.bench.row import Row, at_most
-from brainseg.bench.scale import Scale
+from benchmarks.row import Row, at_most
+from benchmarks.scale import Scale
 from brainseg.data.cache import Scans
 from brainseg.data.datamodule import SliceDataset
 from brainseg.data.phantom import Phantom

@@ -11,14 +11,14 @@ import pytest
 import torch
 from torch import nn
 
-from brainseg.bench import peers, step
-from brainseg.bench.apart import Make, apart
-from brainseg.bench.convolutions import ConvolutionsAlone, convolutions
-from brainseg.bench.inputs import configure, ready_batch
-from brainseg.bench.loops import OurLoop, PlainLoop, repeat
-from brainseg.bench.scale import QUICK
-from brainseg.bench.stamp import Stamp
-from brainseg.bench.turns import Contender, take_turns
+from benchmarks import peers, step
+from benchmarks.apart import Make, apart
+from benchmarks.convolutions import ConvolutionsAlone, convolutions
+from benchmarks.inputs import configure, ready_batch
+from benchmarks.loops import OurLoop, PlainLoop, repeat
+from benchmarks.scale import QUICK
+from benchmarks.stamp import Stamp
+from benchmarks.turns import Contender, take_turns
 from brainseg.run import build_module
 
 CASE = QUICK.cases[0]

@@ -7,13 +7,13 @@ from typing import Any
 
 from torch import nn
 
-from brainseg.bench.apart import Make, apart
-from brainseg.bench.inputs import configure, ready_batch, steps
-from brainseg.bench.loops import PlainLoop
-from brainseg.bench.row import Row
-from brainseg.bench.scale import Case, Scale
-from brainseg.bench.step import ours
-from brainseg.bench.turns import take_turns
+from benchmarks.apart import Make, apart
+from benchmarks.inputs import configure, ready_batch, steps
+from benchmarks.loops import PlainLoop
+from benchmarks.row import Row
+from benchmarks.scale import Case, Scale
+from benchmarks.step import ours
+from benchmarks.turns import take_turns
 from brainseg.run import build_module
 
 
