@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.timing import timed
-from brainseg.heap import keep_freed_memory
+from brainseg.hardware import keep_freed_memory
 
 DTYPES = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 

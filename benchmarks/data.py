@@ -10,7 +10,7 @@ from benchmarks.loops import OurLoop, warm_up
 from benchmarks.row import Row, at_least
 from benchmarks.scale import Scale
 from benchmarks.turns import take_turns
-from brainseg.run import build
+from brainseg.training.build import build
 
 
 def rows(scale: Scale) -> Iterator[Row]:

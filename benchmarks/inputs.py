@@ -10,8 +10,8 @@ from omegaconf import OmegaConf
 
 from benchmarks.scale import Case
 from brainseg.config import compose
+from brainseg.hardware import resolve
 from brainseg.module import Batch
-from brainseg.run import hardware
 
 
 def configure(case: Case) -> dict[str, Any]:
@@ -20,7 +20,7 @@ def configure(case: Case) -> dict[str, Any]:
     words += [*data_words(case.patients, case.size), f"data.size={case.size}"]
     config = OmegaConf.to_container(compose(words), resolve=True)
     assert isinstance(config, dict)
-    trainer = config["trainer"] | hardware(config["trainer"])
+    trainer = config["trainer"] | resolve(config["trainer"])
     return {str(key): value for key, value in config.items()} | {"trainer": trainer}
 
 
@@ -61,7 +61,7 @@ def has_fast_bf16(config: dict[str, Any]) -> bool:
 
 
 def trainer(config: dict[str, Any], *callbacks: L.Callback, batches: int = 0) -> L.Trainer:
-    """A trainer as of `brainseg.run.build_trainer` for a few batches, which writes nothing."""
+    """A trainer as `training.build.build_trainer` makes it, for a few batches; writes nothing."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     limits = {"limit_train_batches": batches, "limit_val_batches": 0}
     return L.Trainer(

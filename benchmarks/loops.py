@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from benchmarks.inputs import device, trainer
 from benchmarks.timing import now, timed
-from brainseg.heap import keep_freed_memory
+from brainseg.hardware import keep_freed_memory
 from brainseg.losses import bce_dice_loss
 from brainseg.module import Batch, SegmentationModule
 

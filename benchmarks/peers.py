@@ -14,7 +14,7 @@ from benchmarks.row import Row
 from benchmarks.scale import Case, Scale
 from benchmarks.step import ours
 from benchmarks.turns import take_turns
-from brainseg.run import build_module
+from brainseg.training.build import build_module
 
 
 def rows(scale: Scale) -> Iterator[Row]:

@@ -12,10 +12,10 @@ from benchmarks.scale import Case, Scale
 from benchmarks.timing import timed
 from benchmarks.turns import Contender, take_turns
 from brainseg.data.datamodule import SegmentationDataModule
-from brainseg.heap import keep_freed_memory
+from brainseg.hardware import keep_freed_memory
 from brainseg.module import SegmentationModule
-from brainseg.run import build
-from brainseg.score import score
+from brainseg.training.build import build
+from brainseg.training.score import score
 
 Precision = Callable[[], AbstractContextManager[None]]
 

@@ -14,7 +14,7 @@ from benchmarks.loops import OurLoop, PlainLoop, repeat
 from benchmarks.row import Row, at_least
 from benchmarks.scale import Case, Scale
 from benchmarks.turns import take_turns
-from brainseg.run import build_module
+from brainseg.training.build import build_module
 
 PLAIN, PLAIN_TF32 = "plain loop, float32", "plain loop, TF32"
 EAGER, COMPILED, GRAPHS = "ours", "ours, compiled", "ours, compiled, CUDA graphs"

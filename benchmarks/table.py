@@ -39,9 +39,9 @@ def about(command: str) -> dict[str, Any]:
     """Machine, versions, precision, data, date and command."""
     import torch
 
-    from brainseg.run import hardware
+    from brainseg.hardware import resolve
 
-    chosen = hardware({"accelerator": "auto", "precision": "auto"})
+    chosen = resolve({"accelerator": "auto", "precision": "auto"})
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
     return {
         "machine": f"{_cpu()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, {gpu}",

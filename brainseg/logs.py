@@ -48,3 +48,10 @@ def adopt_lightning() -> None:
         logger.handlers.clear()
         logger.propagate = True
     logging.captureWarnings(True)
+
+
+def clock(seconds: float) -> str:
+    """Seconds as `h:mm:ss`."""
+    minutes, second = divmod(round(seconds), 60)
+    hour, minute = divmod(minutes, 60)
+    return f"{hour}:{minute:02}:{second:02}"

@@ -10,9 +10,11 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from brainseg.manifest import Manifest, read
-from brainseg.progress import LOCK, Progress, clock, held, progress, seconds_left
-from brainseg.table import text
+from brainseg.files import held
+from brainseg.logs import clock
+from brainseg.sweep.manifest import Manifest, read
+from brainseg.sweep.progress import LOCK, Progress, progress, seconds_left
+from brainseg.sweep.table import text
 
 _COLOURS = {"done": "green", "running": "cyan", "failed": "red", "interrupted": "yellow"}
 _CLEAR = "\x1b[H\x1b[2J"

@@ -1,8 +1,9 @@
 """`python -m brainseg.train`: one training run, or with `-m` a sweep.
 
-Hydra composes; the cells it composes are collected and handed to `brainseg.sweep`.
+Hydra composes; the cells it composes are collected and handed to `brainseg.sweep.sweep`.
 """
 
+import logging
 import os
 import shlex
 import sys
@@ -19,12 +20,14 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from brainseg.attempt import INTERRUPTED, refuse
-from brainseg.cell import Cell
-from brainseg.check import check_name
-from brainseg.config import CONF, register_resolvers
-from brainseg.identity import folder_name
-from brainseg.sweep import run_single, run_sweep
+from brainseg.config import CONF, check_name, register_resolvers
+from brainseg.errors import INTERRUPTED
+from brainseg.runs.cell import Cell
+from brainseg.runs.identity import folder_name
+from brainseg.sweep.sweep import run_single, run_sweep
+from brainseg.sweep.worker import refuse
+
+log = logging.getLogger(__name__)
 
 
 def main() -> None:
@@ -53,8 +56,22 @@ def main() -> None:
     if not cells:  # --help, --cfg and the like
         return
     if settings[0]["mode"] == RunMode.MULTIRUN:
-        sys.exit(run_sweep(cells, settings[0]["job_logging"]))
+        sys.exit(run_sweep(cells, settings[0]["job_logging"], write_report))
     sys.exit(run_single(cells[0]))
+
+
+def write_report(cells: Sequence[Cell]) -> bool:
+    """Write the report of a sweep, and log its answer; whether that could be done."""
+    from brainseg.report.write import report  # 2 s that only this needs
+
+    folder = cells[0].folder.parent
+    try:
+        answer, _, page = report([folder], command=f"{cells[0].command}, at its end")
+    except (OSError, ValueError) as error:
+        log.error("there is no report: %s", error)
+        return False
+    log.info("%s\n%s", answer, page)
+    return True
 
 
 def _check_name(words: Sequence[str]) -> None:

@@ -15,9 +15,9 @@ import pytest
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from brainseg.cell import Cell
 from brainseg.config import compose
-from brainseg.run import Run
+from brainseg.runs.cell import Cell
+from brainseg.training.build import Run
 
 torch.set_num_threads(1)  # tiny networks: a second thread only waits for the first
 

@@ -8,7 +8,7 @@ from hydra.errors import HydraException
 from brainseg.config import CONF, compose, instantiate, refuse_foreign_targets
 from brainseg.data.datamodule import SegmentationDataModule
 from brainseg.losses import dice_loss
-from brainseg.run import build_data, build_module
+from brainseg.training.build import build_data, build_module
 from tests.conftest import plain, tiny_config
 
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir())
@@ -68,7 +68,7 @@ def test_instantiate_raises_what_the_constructor_raised() -> None:
         "torch.hub.load",
         "subprocess.run",
         "brainseg.config.Path.write_text",
-        "brainseg.run.torch.load",
+        "brainseg.training.build.torch.load",
         "brainseg.models.unet.nn.functional.torch.load",
         "brainseg.module.SegmentationModule.load_from_checkpoint",
         "brainseg.module.SegmentationModule.forward",

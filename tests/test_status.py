@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from brainseg import status
-from brainseg.cell import FAILED, Cell
-from brainseg.manifest import MANIFEST, write
+from brainseg.runs.cell import FAILED, Cell
+from brainseg.sweep.manifest import MANIFEST, write
 from tests.conftest import tiny_cell
-from tests.test_progress import held_by_another, write_history, write_metrics
+from tests.sweep.test_progress import held_by_another, write_history, write_metrics
 
 NORMS = ("batch", "layer", "group", "instance")
 

@@ -15,10 +15,10 @@ import lightning as L
 import pytest
 import torch
 
-from brainseg.cell import LAST, Cell
-from brainseg.checkpoint import save_checkpoint
-from brainseg.fit import fit
-from brainseg.run import Run
+from brainseg.runs.cell import LAST, Cell
+from brainseg.runs.checkpoint import save_checkpoint
+from brainseg.training.build import Run
+from brainseg.training.fit import fit
 from tests.conftest import assert_same_outcome, tiny_cell
 
 MODULE = "brainseg.module.SegmentationModule"
@@ -78,7 +78,7 @@ def test_a_stop_between_training_and_checkpoint_costs_that_epoch_alone(
         save_checkpoint(checkpoint, path)
 
     with monkeypatch.context() as patch:
-        patch.setattr("brainseg.checkpoint.save_checkpoint", stop)
+        patch.setattr("brainseg.runs.checkpoint.save_checkpoint", stop)
         with pytest.raises(Stop):
             fit(broken, title="broken")
     assert Run(broken.folder).load_checkpoint("last")["epoch"] == 0
@@ -107,7 +107,7 @@ def test_killed_at_random_moments_a_run_ends_as_an_undisturbed_one(
     options: list[str], tmp_path: Path
 ) -> None:
     processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["brainseg.fit"])
+    processes.set_forkserver_preload(["brainseg.training.fit"])
     options = ["epochs=5", DROPOUT, *options]
     whole, killed = (tiny_cell(tmp_path / name, *options) for name in ("whole", "killed"))
     began = time.monotonic()
@@ -226,7 +226,7 @@ def test_a_cache_deleted_while_in_use_changes_nothing(tmp_path: Path, own_cache:
 def test_a_cache_truncated_while_in_use_ends_in_one_line_and_then_resumes(
     workers: int, tmp_path: Path, own_cache: Path
 ) -> None:
-    from brainseg.attempt import reason
+    from brainseg.sweep.worker import reason
 
     options = ["epochs=3", f"workers={workers}"]
     whole, odd = (tiny_cell(tmp_path / name, *options) for name in ("whole", "odd"))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from brainseg.data.reader import Patient, SliceError
-from brainseg.lock import only_one
+from brainseg.files import only_one
 
 __all__ = ["LGG", "Patient"]
 

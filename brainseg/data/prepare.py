@@ -12,7 +12,7 @@ from platformdirs import user_cache_path
 from brainseg.data.build import Settings, build
 from brainseg.data.reader import Patient, Reader
 from brainseg.data.store import FORMAT, Meta, Store, open_store, replacing
-from brainseg.lock import only_one
+from brainseg.files import only_one
 
 SKIP = "set data.on_error=skip"  # the remedy for what cannot be mended
 

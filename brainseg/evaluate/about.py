@@ -11,7 +11,7 @@ from brainseg.evaluate.request import Request
 from brainseg.evaluate.selection import NEW, SEEN, parts
 from brainseg.evaluate.trained import Trained
 from brainseg.hardware import describe
-from brainseg.provenance import about_code
+from brainseg.runs.provenance import about_code
 
 FEW = 10  # patients
 

@@ -16,7 +16,7 @@ from brainseg.evaluate.calibration import reliability
 from brainseg.evaluate.card import Card
 from brainseg.evaluate.markdown import page
 from brainseg.evaluate.measure import COUNTS, Measured
-from brainseg.lock import only_one
+from brainseg.files import only_one
 
 CARD = "card.json"
 

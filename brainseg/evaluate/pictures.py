@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from brainseg.data.cache import Scans
 from brainseg.data.reader import Patient
 from brainseg.evaluate.measure import SHOWN, Strip
-from brainseg.plots import FALSE_ALARM, HIT, MISS, overlay
+from brainseg.figures.overlay import FALSE_ALARM, HIT, MISS, overlay
 
 EACH = 3  # patients in a picture, where there are enough
 _LEGEND = (

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from brainseg import hardware
-from brainseg.cell import METRICS
-from brainseg.checkpoint import load_checkpoint
 from brainseg.config import instantiate, refuse_foreign_targets
 from brainseg.data.cache import Scans
 from brainseg.data.datamodule import PARTS
 from brainseg.data.prepare import SKIP
 from brainseg.module import SegmentationModule
-from brainseg.run import load_module
+from brainseg.runs.cell import METRICS
+from brainseg.runs.checkpoint import load_checkpoint
+from brainseg.training.build import load_module
 
 _BUILT = ("data", "split")  # what is instantiated here; load_module checks the rest
 

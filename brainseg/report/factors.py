@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from brainseg.identity import identity
 from brainseg.report.cells import Result
+from brainseg.runs.identity import identity
 
 _FIRST = ("norm", "loss", "epochs")
 _ABSENT = "(absent)"
@@ -15,8 +15,8 @@ Levels = dict[str, str]
 def levels(results: Sequence[Result]) -> list[Levels]:
     """The level of each factor, for each result; factors are in the order of the tables.
 
-    A factor is a key of `brainseg.identity` that differs between the cells. Where the keys of a
-    group differ because another of its options was chosen, the group is the factor and the option
+    A factor is a key of `brainseg.runs.identity` that differs between the cells. Where the keys of
+    a group differ because another of its options was chosen, the group is the factor and the option
     its level; what still differs within one option is a factor of its own. Seeds are replicates
     and folds are parts of one result: neither is a factor. With and without folds are two levels.
     """

@@ -10,12 +10,12 @@ from typing import Any
 import pandas as pd
 from omegaconf import OmegaConf
 
-from brainseg import manifest
-from brainseg.cell import HISTORY, METRICS
-from brainseg.identity import identity
-from brainseg.manifest import MANIFEST, Listed, Manifest
-from brainseg.progress import progress
 from brainseg.report.cells import SCORES, Result
+from brainseg.runs.cell import HISTORY, METRICS
+from brainseg.runs.identity import identity
+from brainseg.sweep import manifest
+from brainseg.sweep.manifest import MANIFEST, Listed, Manifest
+from brainseg.sweep.progress import progress
 
 COLUMNS = ("checkpoint", "split", "patient", "institution", "slices", "target", "pixels", *SCORES)
 _AGREE = 1e-4  # patients.csv holds float32 values, metrics.json their mean

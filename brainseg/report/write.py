@@ -6,7 +6,7 @@ from tempfile import TemporaryFile
 
 from tqdm import tqdm
 
-from brainseg.cell import write_whole
+from brainseg.files import write_whole
 from brainseg.report import gather, leaderboard, sections, style, tables, texts
 from brainseg.report.factors import levels
 from brainseg.report.page import page

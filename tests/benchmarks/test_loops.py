@@ -19,7 +19,7 @@ from benchmarks.loops import OurLoop, PlainLoop, repeat
 from benchmarks.scale import QUICK
 from benchmarks.stamp import Stamp
 from benchmarks.turns import Contender, take_turns
-from brainseg.run import build_module
+from brainseg.training.build import build_module
 
 CASE = QUICK.cases[0]
 

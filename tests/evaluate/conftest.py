@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from brainseg.cell import Cell
 from brainseg.data.phantom import Phantom
-from brainseg.fit import fit
+from brainseg.runs.cell import Cell
+from brainseg.training.fit import fit
 from tests.conftest import tiny_cell
 
 ENOUGH = (  # patients for an interval: 10 train, 4 val, 6 test

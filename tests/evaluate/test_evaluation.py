@@ -16,7 +16,7 @@ from brainseg.evaluate.overlap import NAMES
 from brainseg.evaluate.predict import volumes
 from brainseg.evaluate.request import Request
 from brainseg.evaluate.trained import open_run
-from brainseg.run import Run
+from brainseg.training.build import Run
 from tests.evaluate.conftest import Train, rename
 
 COUNTS = ["slices", "tp", "predicted", "target", "pixels"]

@@ -10,7 +10,7 @@ from brainseg.evaluate.charts import charts
 from brainseg.evaluate.measure import SHOWN, Rules, measure
 from brainseg.evaluate.pictures import chosen, originals, pictures
 from brainseg.evaluate.predict import Volume
-from brainseg.plots import FALSE_ALARM, HIT, MISS
+from brainseg.figures.overlay import FALSE_ALARM, HIT, MISS
 
 
 @pytest.fixture

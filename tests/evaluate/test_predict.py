@@ -9,7 +9,7 @@ from brainseg.data.cache import Scans
 from brainseg.evaluate.predict import Volume, volumes
 from brainseg.evaluate.trained import Trained, open_run
 from brainseg.hardware import on_this_machine
-from brainseg.run import load_module
+from brainseg.training.build import load_module
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from brainseg import hardware
-from brainseg.cell import Cell
 from brainseg.evaluate.trained import open_run
-from brainseg.fit import fit
-from brainseg.run import build
-from brainseg.score import score
+from brainseg.runs.cell import Cell
+from brainseg.training.build import build
+from brainseg.training.fit import fit
+from brainseg.training.score import score
 from tests.conftest import same_weights, tiny_cell
 
 pytestmark = [

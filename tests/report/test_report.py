@@ -208,7 +208,7 @@ def test_what_names_hold_is_shown_and_never_run(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_cells_that_were_really_trained_are_reported(tmp_path: Path) -> None:
-    from brainseg.fit import fit
+    from brainseg.training.fit import fit
 
     for norm in ("batch", "layer"):
         cell = tiny_cell(tmp_path / "toy" / norm, f"norm={norm}")

@@ -1,0 +1,143 @@
+"""Phantom: synthetic patients in the layout of LGG, for runs without scans and without network."""
+
+import logging
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from brainseg.data.lgg import LGG
+from brainseg.data.phantom.anatomy import draw_head
+from brainseg.data.phantom.mri import acquire
+from brainseg.data.prepare import cache_folder
+from brainseg.data.reader import Patient
+
+__all__ = ["Phantom"]
+
+log = logging.getLogger(__name__)
+
+FORMAT = 2  # of the pictures: changes whenever the same arguments give other pixels
+INSTITUTIONS = ("DU", "HT", "CS", "FG")  # each with its own scanner, and about as often as in LGG
+SHARES = (0.4, 0.3, 0.15, 0.15)
+
+
+class Phantom:
+    """Synthetic brains with tumours, written once as TIFF files that `LGG` reads.
+
+    Every patient has tumour; about 65 % of the slices have none. Contrast goes from plain to
+    hardly visible, and one in ten patients lacks a sequence, which is a copy of FLAIR as in LGG.
+    A patient depends on `seed`, its number, `slices` and `size` alone.
+
+    Args:
+        patients: Number of patients.
+        slices: Fewest and most slices of a patient.
+        size: Height and width in pixels.
+        seed: Seed of everything; another seed gives other patients.
+
+    Raises:
+        ValueError: If an argument is out of range.
+    """
+
+    modalities: tuple[str, ...] = LGG.modalities
+    stand_in: str | None = LGG.stand_in
+
+    def __init__(
+        self,
+        *,
+        patients: int = 24,
+        slices: tuple[int, int] = (20, 40),
+        size: int = 128,
+        seed: int = 0,
+    ) -> None:
+        fewest, most = slices
+        if not 1 <= patients <= 9999:
+            raise ValueError(
+                f"patients={patients} must be within 1 and 9999; set data.reader.patients"
+            )
+        if not 3 <= fewest <= most:
+            raise ValueError(
+                f"slices={list(slices)} must be the fewest, at least 3, and the most; "
+                "set data.reader.slices, e.g. [20,40]"
+            )
+        if size < 16:
+            raise ValueError(f"size={size} must be at least 16 pixels; set data.reader.size")
+        if seed < 0:
+            raise ValueError(f"seed={seed} must not be negative; set data.reader.seed")
+        self.patients = patients
+        self.slices = (fewest, most)
+        self.size = size
+        self.seed = seed
+
+    def find(self, root: str | Path | None = None) -> tuple[list[Patient], list[str]]:
+        """Find the phantoms, after writing them the first time.
+
+        Args:
+            root: The folder that they are kept in, one folder below for every choice of arguments;
+                None is the cache's (`brainseg.data.prepare.cache_folder`).
+
+        Returns:
+            Patients by name, and what is wrong with their files, as `LGG.find` does.
+
+        Raises:
+            ValueError: If they cannot be written.
+        """
+        parent = Path(root).expanduser() if root else cache_folder() / "phantom"
+        fewest, most = self.slices
+        name = f"{self.patients}x{fewest}-{most}-{self.size}px-seed{self.seed}-v{FORMAT}"
+        if not (parent / name).is_dir():
+            log.info("drawing %d phantoms into %s", self.patients, parent / name)
+            try:
+                self._write(parent / name)
+            except OSError as error:
+                raise ValueError(
+                    f"data.root={parent} must be a folder with space that can be written to "
+                    f"({error.strerror}); set data.root or BRAINSEG_CACHE to another"
+                ) from error
+        return LGG().find(parent / name)
+
+    def read(self, patient: Patient) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Read a patient as `LGG.read` does."""
+        return LGG().read(patient)
+
+    def draw(self, number: int) -> tuple[str, NDArray[np.uint8], NDArray[np.uint8]]:
+        """Draw patient `number`, counted from 0.
+
+        Returns:
+            Its name, images uint8 `[D, H, W, 3]` and masks uint8 `[D, H, W]` of 0 and 1.
+        """
+        rng = np.random.default_rng((self.seed, number))
+        scanner = int(rng.choice(len(INSTITUTIONS), p=SHARES))
+        slices = int(rng.integers(self.slices[0], self.slices[1] + 1))
+        while True:
+            head = draw_head(rng, slices=slices, size=self.size)
+            if head.mask.any():  # a small tumour can fall between few slices
+                break
+        images = acquire(rng, head, scanner=scanner)
+        name = f"TCGA_{INSTITUTIONS[scanner]}_P{number:03d}_20000101"
+        return name, images, head.mask.astype(np.uint8)
+
+    def _write(self, folder: Path) -> None:
+        """Write all patients beside `folder` and rename: it is there whole or not at all."""
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=".phantom-", dir=folder.parent))
+        try:
+            for number in range(self.patients):
+                name, images, masks = self.draw(number)
+                _write_patient(partial / "kaggle_3m" / name, images, masks)
+            partial.chmod(0o755)  # mkdtemp's is for its owner alone
+            partial.replace(folder)
+        except OSError:
+            if not folder.is_dir():  # else another process was first, with the same files
+                raise
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _write_patient(folder: Path, images: NDArray[np.uint8], masks: NDArray[np.uint8]) -> None:
+    folder.mkdir(parents=True)
+    for number, (image, mask) in enumerate(zip(images, masks, strict=True), start=1):
+        Image.fromarray(image).save(folder / f"{folder.name}_{number}.tif")
+        Image.fromarray(mask * 255).save(folder / f"{folder.name}_{number}_mask.tif")

@@ -1,0 +1,54 @@
+"""Files written whole, by one process at a time."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def only_one(lock: Path, what: str) -> Iterator[None]:
+    """Hold a lock file; a second process says so and waits. A killed process drops it.
+
+    Args:
+        lock: the file; it stays.
+        what: what the other process is said to be doing, such as `/runs/a is being trained`.
+    """
+    file = FileLock(lock)
+    try:
+        held = file.acquire(timeout=0)
+    except Timeout:
+        log.info("%s by another process; waiting for it", what)
+        held = file.acquire()
+    with held:
+        yield
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file so that it is either there and whole, or not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.part")
+    with partial.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())  # else a power cut may leave the new name without the text
+    partial.replace(path)
+
+
+def held(lock: Path) -> bool:
+    """Whether a process holds a lock; asks for a shared one, and so needs only to read."""
+    import fcntl  # Linux and macOS: the training does without it
+
+    try:
+        with lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return False
+    return False

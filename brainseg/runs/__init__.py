@@ -1,0 +1,1 @@
+"""What one run folder is: its cell, identity, checkpoints and provenance."""

@@ -1,0 +1,140 @@
+"""`sweep.json`: which cells a sweep has, so that other commands need not compose it again."""
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from brainseg.files import write_whole
+from brainseg.runs.cell import Cell
+
+MANIFEST = "sweep.json"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A cell as a sweep lists it.
+
+    Attributes:
+        norm: the option chosen.
+        loss: the option chosen.
+        epochs: passes over the training slices.
+        seed: of weights and data order.
+        continues: folder name of the shorter cell that it continues if it begins from nothing.
+    """
+
+    norm: str
+    loss: str
+    epochs: int
+    seed: int
+    continues: str | None = None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The cells of a sweep.
+
+    Attributes:
+        folder: what the cells' folders lie in.
+        command: the shell command that resumes the sweep; empty where it is not known.
+        cells: by folder name, in the order of training.
+    """
+
+    folder: Path
+    command: str
+    cells: dict[str, Listed]
+
+
+def write(cells: Sequence[Cell], finished: Sequence[Cell] = ()) -> None:
+    """Write `sweep.json`; cells that an earlier command listed stay listed, before the others.
+
+    Args:
+        cells: all cells of the sweep, in the order of training.
+        finished: finished cells in its folder, which longer ones may continue.
+    """
+    folder, now = cells[0].folder.parent, listed(cells, finished)
+    before = {name: each for name, each in earlier(folder).items() if name not in now}
+    content = {
+        "command": cells[0].command,
+        "cells": {name: asdict(each) for name, each in (before | now).items()},
+    }
+    write_whole(folder / MANIFEST, json.dumps(content, indent=1))
+
+
+def listed(cells: Sequence[Cell], finished: Sequence[Cell] = ()) -> dict[str, Listed]:
+    """The cells as `sweep.json` lists them, by folder name; arguments as of `write`."""
+    found = {}
+    for number, cell in enumerate(cells):
+        shorter = cell.shorter([*finished, *cells[:number]])
+        found[cell.folder.name] = Listed(
+            cell.choices["norm"],
+            cell.choices["loss"],
+            cell.config["epochs"],
+            cell.config["seed"],
+            shorter.folder.name if shorter else None,
+        )
+    return found
+
+
+def read(folder: Path) -> Manifest:
+    """The cells of a sweep; a single run is a sweep of one.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or it is neither a sweep nor a run.
+        ValueError: `sweep.json`, or a run's configuration, is broken.
+    """
+    folder = folder.absolute()
+    if not folder.is_dir():
+        what = "is no folder" if folder.exists() else "does not exist"
+        raise FileNotFoundError(f"{folder} {what}; give a sweep's folder (multirun/NAME)")
+    if (folder / MANIFEST).is_file():
+        return _read(folder)
+    if (folder / ".hydra").is_dir():
+        return _of_run(folder)
+    raise FileNotFoundError(
+        f"{folder} holds neither {MANIFEST} nor .hydra/; give the folder of a sweep "
+        "(multirun/NAME) or of a run (outputs/NAME)"
+    )
+
+
+def _read(folder: Path) -> Manifest:
+    path = folder / MANIFEST
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        cells = {str(name): Listed(**each) for name, each in content["cells"].items()}
+        return Manifest(folder, str(content["command"]), cells)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(
+            f"{path} is broken ({type(error).__name__}: {error}); remove it and start the sweep's "
+            "command again, which writes it anew and loses no result"
+        ) from error
+
+
+def earlier(folder: Path) -> dict[str, Listed]:
+    """What `sweep.json` lists; nothing where there is none, or, with a warning, a broken one."""
+    if not (folder / MANIFEST).is_file():
+        return {}
+    try:
+        return _read(folder).cells
+    except ValueError as error:
+        log.warning("%s", error)
+        return {}
+
+
+def _of_run(folder: Path) -> Manifest:
+    try:
+        config: Any = OmegaConf.load(folder / ".hydra/config.yaml")
+        choices = OmegaConf.load(folder / ".hydra/hydra.yaml").hydra.runtime.choices
+        cell = Listed(choices.norm, choices.loss, config.epochs, config.seed)
+    except Exception as error:  # YAML and OmegaConf raise errors of their own
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(
+            f"{folder / '.hydra'} is broken ({first}); move {folder} away and run its command again"
+        ) from error
+    return Manifest(folder.parent, "", {folder.name: cell})

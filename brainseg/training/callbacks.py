@@ -1,0 +1,143 @@
+"""What happens beside training: a history, a line an epoch, and pictures for TensorBoard."""
+
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import pandas as pd
+import torch
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor
+from torch.utils.data import default_collate
+
+from brainseg.data.datamodule import SegmentationDataModule, SliceDataset
+from brainseg.figures.overlay import panel
+from brainseg.logs import clock
+from brainseg.module import THRESHOLD, SegmentationModule
+
+log = logging.getLogger(__name__)
+
+
+class History(L.Callback):
+    """`history.csv`: a row per epoch, that survives a resume, and a line per epoch in the log.
+
+    Columns: epoch (from 1), lr, train/* and val/* scores, seconds. Lightning's CSVLogger deletes
+    its file when a run resumes; this one keeps its rows in the checkpoint.
+
+    Args:
+        path: the file.
+        title: what the line of an epoch begins with, such as `cell 3 of 18 group-dice-e50-s0`.
+        epochs_after: epochs of the cells that a sweep has still to train after this one.
+    """
+
+    def __init__(self, path: Path, title: str, epochs_after: int = 0) -> None:
+        self.path, self.title, self.epochs_after = path, title, epochs_after
+        self.rows: list[dict[str, float]] = []
+        self._resumed = 0
+        self._start = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training and validation so far, those before a resume included."""
+        return sum(row["seconds"] for row in self.rows)
+
+    @property
+    def seconds_now(self) -> float:
+        """As `seconds`, of the epochs since this start alone."""
+        return sum(row["seconds"] for row in self.rows[self._resumed :])
+
+    def state_dict(self) -> dict[str, Any]:
+        """The rows."""
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the rows of the checkpoint that is resumed."""
+        self.rows = state_dict["rows"]
+        self._resumed = len(self.rows)
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Start the clock."""
+        self._start = time.perf_counter()
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Add the epoch's row and say how it went."""
+        scores = {k: float(v) for k, v in trainer.callback_metrics.items() if "/" in k}
+        row = {
+            "epoch": trainer.current_epoch + 1,
+            "lr": float(trainer.optimizers[0].param_groups[0]["lr"]),
+            **dict(sorted(scores.items())),
+            "seconds": round(time.perf_counter() - self._start, 3),
+        }
+        self.rows.append(row)
+        partial = self.path.with_name(f"{self.path.name}.part")
+        pd.DataFrame(self.rows).to_csv(partial, index=False)
+        partial.replace(self.path)
+        log.info(self._line(row, trainer.max_epochs or 0))
+
+    def _line(self, row: dict[str, float], epochs: int) -> str:
+        best = max(self.rows, key=lambda r: r["val/dice"])
+        left = epochs - int(row["epoch"])
+        times = f"{row['seconds']:.1f} s, left {clock(left * row['seconds'])}"
+        if self.epochs_after:
+            times += f", sweep {clock((left + self.epochs_after) * row['seconds'])}"
+        return (
+            f"{self.title}  epoch {row['epoch']} of {epochs}  "
+            f"train loss {row['train/loss']:.4f} dice {row['train/dice']:.3f}  "
+            f"val loss {row['val/loss']:.4f} dice {row['val/dice']:.3f} "
+            f"(best {best['val/dice']:.3f} in epoch {best['epoch']})  {times}"
+        )
+
+
+class LogPanel(L.Callback):
+    """A fixed panel of train and of val slices in TensorBoard, truth and prediction over it.
+
+    Colours as in `brainseg.figures.overlay`: red missed, green false alarm, yellow hit. The slices
+    are those with the most tumour of patients spread over the split.
+
+    Args:
+        slices: how many of each split.
+        every: epochs between two panels; the last epoch always has one.
+    """
+
+    def __init__(self, slices: int = 6, every: int = 5) -> None:
+        self.slices, self.every = slices, every
+        self._fixed: dict[str, dict[str, Tensor]] = {}
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Choose and load the slices."""
+        data: SegmentationDataModule = trainer.datamodule  # type: ignore[attr-defined]
+        modalities = data.scans.modalities
+        self._channel = modalities.index("flair") if "flair" in modalities else 0
+        self._fixed = {split: self._examples(data, split) for split in ("train", "val")}
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Draw them."""
+        epoch = trainer.current_epoch + 1
+        if epoch % self.every and epoch != trainer.max_epochs:
+            return
+        assert isinstance(pl_module, SegmentationModule)
+        assert isinstance(trainer.logger, TensorBoardLogger)
+        for split, batch in self._fixed.items():
+            with trainer.precision_plugin.forward_context():
+                picture = self._draw(pl_module, batch)
+            trainer.logger.experiment.add_image(f"{split}/panel", picture, epoch, dataformats="HWC")
+
+    def _examples(self, data: SegmentationDataModule, split: str) -> dict[str, Tensor]:
+        rows = getattr(data.split, split)
+        index = data.scans.index.iloc[rows]
+        largest = index.reset_index(drop=True).groupby("patient")["tumour"].idxmax().to_numpy()
+        spread = np.linspace(0, len(largest) - 1, min(self.slices, len(largest))).round()
+        chosen = rows[largest[spread.astype(int)]]
+        slices = SliceDataset(data.scans, chosen, patient=data.patient)
+        return default_collate([slices[k] for k in range(len(chosen))])  # type: ignore[no-any-return]
+
+    @torch.no_grad()
+    def _draw(self, module: SegmentationModule, batch: dict[str, Tensor]) -> np.ndarray:
+        # on_validation_end comes before the module is back in train mode
+        logits = module(batch["image"].to(module.device))
+        preds = (logits > THRESHOLD)[:, 0].cpu().numpy()
+        targets = batch["mask"][:, 0].bool().numpy()
+        return panel(batch["image"][:, self._channel].numpy(), targets, preds)

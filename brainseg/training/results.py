@@ -1,0 +1,75 @@
+"""What a finished cell leaves behind: its files, and its line in TensorBoard's HParams tab."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import pandas as pd
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from brainseg.data.datamodule import PARTS, SegmentationDataModule
+from brainseg.files import write_whole
+from brainseg.runs.cell import METRICS, Cell
+from brainseg.training.score import Scored
+
+
+def write(
+    folder: Path,
+    scored: Mapping[str, Mapping[str, Scored]],
+    data: SegmentationDataModule,
+    metrics: Mapping[str, Any],
+) -> None:
+    """Write what evaluate and report read; `metrics.json` last, since it says finished.
+
+    Args:
+        folder: the run folder.
+        scored: by checkpoint (best, last) and split.
+        data: set up.
+        metrics: the content of `metrics.json`.
+    """
+    tables = [
+        each.patients.assign(checkpoint=which, split=part)
+        for which, parts in scored.items()
+        for part, each in parts.items()
+    ]
+    table = pd.concat(tables)
+    first = ["checkpoint", "split"]
+    table = table[first + [name for name in table.columns if name not in first]]
+    write_whole(folder / "patients.csv", table.to_csv(index=False))
+    tested = data.scans.index.iloc[data.split.test]
+    partial = folder / "predictions.npz.part"
+    with partial.open("wb") as file:
+        np.savez_compressed(
+            file,
+            masks=scored["best"]["test"].masks,
+            shape=np.array(data.scans.original_shape),
+            patient=tested["patient"].to_numpy(dtype=str),
+            slice=tested["slice"].to_numpy(),
+        )
+    partial.replace(folder / "predictions.npz")
+    write_whole(folder / METRICS, json.dumps(metrics, indent=1))
+
+
+def log_hyperparameters(trainer: L.Trainer, cell: Cell) -> None:
+    """Announce the cell in TensorBoard's HParams tab: norm, loss, epochs, seed."""
+    shown: dict[str, Any] = {"norm": cell.choices["norm"], "loss": cell.choices["loss"]}
+    shown |= {key: cell.config[key] for key in ("epochs", "seed")}
+    # TensorBoard's HParams tab shows only metrics that were announced beside the parameters.
+    announced = {f"hp/{part}_{name}": float("nan") for part in PARTS for name in ("dice", "iou")}
+    assert isinstance(trainer.logger, TensorBoardLogger)
+    trainer.logger.log_hyperparams(shown, announced)
+
+
+def log_scores(trainer: L.Trainer, scored: Mapping[str, Mapping[str, Scored]]) -> None:
+    """Put the final scores of the best checkpoint into the HParams tab."""
+    final = {
+        f"hp/{part}_{name}": scored["best"][part].scores[name]
+        for part in PARTS
+        for name in ("dice", "iou")
+    }
+    assert trainer.logger is not None
+    trainer.logger.log_metrics(final, step=0)
+    trainer.logger.finalize("success")

@@ -1,0 +1,161 @@
+from pathlib import Path
+
+import pytest
+
+from brainseg.config import check
+from brainseg.files import write_whole
+from brainseg.runs.cell import Cell
+from brainseg.runs.identity import differences, folder_name, identity
+from tests.conftest import tiny_cell, tiny_config
+
+CHOICES = {"norm": "batch", "loss": "bce_dice"}
+
+
+def named(*overrides: str) -> str:
+    return folder_name(tiny_config(*overrides), CHOICES, tiny_config())
+
+
+def test_a_folder_is_named_by_norm_loss_epochs_and_seed() -> None:
+    assert named() == "batch-bce_dice-e2-s0"
+    assert named("epochs=7", "seed=3") == "batch-bce_dice-e7-s3"
+
+
+def test_any_other_change_adds_a_hash_that_does_not_depend_on_the_order() -> None:
+    one = named("optimizer.lr=0.01", "sampler=uniform")
+    assert one == named("sampler=uniform", "optimizer.lr=0.01")
+    assert one.startswith("batch-bce_dice-e2-s0-")
+    assert len({one, named(), named("optimizer.lr=0.01"), named("sampler=uniform")}) == 4
+
+
+def test_a_default_given_by_hand_changes_no_name() -> None:
+    assert named("optimizer.lr=0.0003") == named()
+
+
+@pytest.mark.parametrize(
+    "override", ["data.root=/elsewhere", "name=x", "workers=3", "data.cache_dir=/c", "force=true"]
+)
+def test_paths_name_and_workers_are_not_part_of_the_identity(override: str) -> None:
+    assert identity(tiny_config(override)) == identity(tiny_config())
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "norm.momentum=0.2",
+        "loss.smooth=2",
+        "split.fold=1",
+        "trainer.precision=16-mixed",
+        "augment=none",
+        "seed=1",
+        "epochs=3",
+        "data.intensity=unit",
+        "callbacks=early_stopping",
+        "scheduler=cosine",
+        "batch_size=2",
+    ],
+)
+def test_what_changes_the_result_is_part_of_the_identity(override: str) -> None:
+    assert identity(tiny_config(override)) != identity(tiny_config())
+
+
+def test_folder_names_need_no_quoting() -> None:
+    name = named("optimizer.lr=0.01", "data.modalities=[flair]")
+    assert not set(name) & set("=, '\"/[]")
+
+
+def test_differences_name_the_keys() -> None:
+    assert differences({"a": 1, "b": 2}, {"b": 3, "c": 4}) == [
+        "a: 1 -> (absent)",
+        "b: 2 -> 3",
+        "c: (absent) -> 4",
+    ]
+
+
+def test_a_folder_with_another_configuration_is_refused_with_the_keys(tmp_path: Path) -> None:
+    tiny_cell(tmp_path / "run").claim()
+    with pytest.raises(ValueError, match=r"optimizer.lr: 0.0003 -> 0.5.*force=true"):
+        tiny_cell(tmp_path / "run", "optimizer.lr=0.5").claim()
+
+
+def test_force_keeps_the_old_folder_aside(tmp_path: Path) -> None:
+    old = tiny_cell(tmp_path / "run")
+    old.claim()
+    (old.folder / "metrics.json").write_text("{}")
+    new = tiny_cell(tmp_path / "run", "optimizer.lr=0.5", "force=true")
+    new.claim()
+    assert not new.finished
+    (aside,) = tmp_path.glob("run.*.old")
+    assert (aside / "metrics.json").read_text() == "{}"
+
+
+def test_the_same_cell_claims_its_folder_again(tmp_path: Path) -> None:
+    cell = tiny_cell(tmp_path / "run")
+    cell.claim()
+    cell.claim()
+    assert cell.changed() == []
+    assert cell.saved_config() == cell.config
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("epochs=0", "epochs=0 must be a whole number >= 1"),
+        ("epochs=1.5", "epochs=1.5"),
+        ("epochs=many", "epochs=many"),
+        ("batch_size=0", "batch_size=0"),
+        ("seed=-1", "seed=-1"),
+        ("workers=-1", "workers=-1"),
+        ("optimizer.lr=-1", "optimizer.lr=-1 must be a number > 0"),
+        ("optimizer.lr=fast", "optimizer.lr=fast"),
+        ("optimizer.lr=nan", "optimizer.lr=nan"),
+        ("name=/tmp/x", "name=/tmp/x"),
+    ],
+)
+def test_bad_values_are_refused_in_one_line(override: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as error:
+        check(tiny_config(override))
+    assert "\n" not in str(error.value)
+
+
+def test_seed_zero_is_a_seed() -> None:
+    check(tiny_config("seed=0"))
+
+
+def test_a_failure_is_kept_with_its_reason(tmp_path: Path) -> None:
+    cell: Cell = tiny_cell(tmp_path)
+    assert cell.failure() is None
+    cell.write_failure("no memory")
+    assert cell.failure() == "no memory"
+
+
+def test_write_whole_leaves_no_partial_file(tmp_path: Path) -> None:
+    write_whole(tmp_path / "a" / "b.txt", "text")
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["b.txt"]
+
+
+def test_a_module_of_ours_may_move_and_a_foreign_target_counts() -> None:
+    config = tiny_config()
+    config["loss"]["_target_"] = "brainseg.elsewhere.bce_dice_loss"
+    here = identity(tiny_config())
+    assert here["loss._target_"] == "bce_dice_loss"
+    assert identity(config) == here
+    config["loss"]["_target_"] = "mine.bce_dice_loss"
+    assert differences(here, identity(config)) == [
+        "loss._target_: bce_dice_loss -> mine.bce_dice_loss"
+    ]
+
+
+def test_a_cells_identity_is_worked_out_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = [tiny_cell(tmp_path / str(n), f"epochs={n}") for n in range(1, 5)]
+    counted = []
+
+    def count(config: object) -> dict[str, int]:
+        counted.append(1)
+        return {"epochs": 0}
+
+    monkeypatch.setattr("brainseg.runs.cell.identity", count)
+    for cell in cells * 3:
+        cell.shorter(cells)
+    assert len(counted) == len(cells)

@@ -1,0 +1,117 @@
+import json
+import subprocess
+import sys
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console, RenderableType
+
+from brainseg.runs.cell import Cell, cells_in
+from brainseg.sweep import manifest
+from brainseg.sweep.plan import plan
+from brainseg.sweep.sweep import run_single, run_sweep
+from tests.conftest import tiny_cell
+from tests.sweep.test_progress import write_history, write_metrics
+
+
+def text(shown: RenderableType) -> list[str]:
+    out = StringIO()
+    Console(file=out, width=400).print(shown)
+    return out.getvalue().splitlines()
+
+
+def row(lines: list[str], folder: str) -> str:
+    (one,) = [line for line in lines if line.rstrip("│ ").endswith(f"│ {folder}")]
+    return one
+
+
+def done(cell: Cell, epoch: float) -> Cell:
+    """The cell, trained in so many seconds an epoch."""
+    cell.write_config()
+    write_metrics(cell.folder, 0.5, epochs=int(cell.config["epochs"]), seconds=epoch)
+    return cell
+
+
+def test_every_cell_says_where_it_begins_and_how_long_it_takes(tmp_path: Path) -> None:
+    finished = done(tiny_cell(tmp_path / "done", "norm=layer"), 60.0)
+    begun = tiny_cell(tmp_path / "begun", "norm=instance", "epochs=5")
+    write_history(begun.folder, [0.1, 0.2], 20.0)
+    short, long = (tiny_cell(tmp_path / f"e{n}", "norm=layer", f"epochs={n}") for n in (3, 7))
+    broken = tiny_cell(tmp_path / "broken", "loss=dice")
+    broken.write_failure("no memory [1]")
+    lines = text(plan([finished, begun, short, long, broken]))
+    assert "│ done " in row(lines, "done")
+    assert "0:" not in row(lines, "done")
+    # start and scoring are 3 s, as in the one that is done
+    assert "resumes after epoch 2" in row(lines, "begun")
+    assert "│ 3        │ 0:01:03 " in row(lines, "begun")
+    assert "continues from done" in row(lines, "e3")
+    assert "│ 1        │ 0:01:03 " in row(lines, "e3")
+    assert "continues from e3" in row(lines, "e7")
+    assert "│ 4        │ 0:04:03 " in row(lines, "e7")
+    assert "to train; failed before: no memory [1]" in row(lines, "broken")
+    assert "│ 2        │ 0:01:23 " in row(lines, "broken")  # the mean of all
+    assert lines[-1] == "4 of 5 cells to train, 10 epochs, about 0:07:32"
+
+
+def test_a_cell_of_an_earlier_command_is_continued_and_tells_the_time(tmp_path: Path) -> None:
+    short, long = (tiny_cell(tmp_path / f"e{n}", f"epochs={n}") for n in (2, 6))
+    manifest.write([done(short, 60.0)])
+    lines = text(plan([long], cells_in(tmp_path)))
+    assert "continues from e2" in row(lines, "e6")
+    assert lines[-1] == "1 of 1 cells to train, 4 epochs, about 0:04:03"
+
+
+def test_where_the_schedule_depends_on_the_epochs_nothing_is_continued(tmp_path: Path) -> None:
+    cells = [tiny_cell(tmp_path / f"e{n}", f"epochs={n}", "scheduler=cosine") for n in (2, 6)]
+    lines = text(plan(cells))
+    assert "│ to train " in row(lines, "e6")
+    unknown = "2 of 2 cells to train, 8 epochs; time unknown until an epoch of some cell is trained"
+    assert lines[-1] == unknown
+    assert "│ unknown │" in row(lines, "e6")
+
+
+def test_where_all_is_done_no_time_is_left(tmp_path: Path) -> None:
+    cell = done(tiny_cell(tmp_path / "done"), 1.0)
+    assert text(plan([cell]))[-1] == "0 of 1 cells to train, 0 epochs, about 0:00:00"
+
+
+def test_precision_auto_is_what_the_folder_has(tmp_path: Path) -> None:
+    trained = done(tiny_cell(tmp_path / "e2", "trainer.precision=bf16-mixed"), 1.0)
+    same, longer = tiny_cell(tmp_path / "e2"), tiny_cell(tmp_path / "e4", "epochs=4")
+    assert same.config["trainer"]["precision"] == "auto"
+    lines = text(plan([same, longer], [trained]))
+    assert "│ done " in row(lines, "e2")
+    assert "continues from e2" in row(lines, "e4")
+
+
+@pytest.mark.parametrize("sweep", [True, False], ids=["sweep", "single"])
+def test_a_folder_of_another_configuration_is_refused(
+    sweep: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    done(tiny_cell(tmp_path / "cell"), 1.0)
+    other = tiny_cell(tmp_path / "cell", "batch_size=2", "plan=true")
+    assert (run_sweep([other], {}) if sweep else run_single(other)) == 1
+    assert "holds another configuration (batch_size: 4 -> 2)" in caplog.text
+
+
+def test_planning_imports_no_torch_starts_no_process_and_writes_nothing(tmp_path: Path) -> None:
+    cell = tiny_cell(tmp_path / "cell", "plan=true")
+    code = (
+        "import json, multiprocessing, subprocess, sys\n"
+        "from pathlib import Path\n"
+        "from brainseg.runs.cell import Cell\n"
+        "from brainseg.sweep.sweep import run_single, run_sweep\n"
+        "def refuse(*_, **__): raise AssertionError('a process')\n"
+        "multiprocessing.get_context = subprocess.Popen = refuse\n"
+        "config, choices, folder = json.loads(sys.argv[1])\n"
+        "cell = Cell(config, choices, Path(folder), '')\n"
+        "codes = run_single(cell), run_sweep([cell], {})\n"
+        "print(codes, 'torch' in sys.modules)\n"
+    )
+    told = json.dumps([cell.config, cell.choices, str(cell.folder)])
+    command = [sys.executable, "-c", code, told]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert ended.stdout == "(0, 0) False\n"
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,231 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from brainseg.config import instantiate
+from brainseg.metrics import dice
+from brainseg.runs.cell import Cell
+from brainseg.training.build import Run, load_module
+from brainseg.training.fit import fit
+from tests.conftest import same_weights, tiny_cell, without_times
+
+SCORES = {"dice", "iou", "precision", "recall", "accuracy", "bce", "loss"}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Cell:
+    cell = tiny_cell(tmp_path_factory.mktemp("fit") / "run", "epochs=3", "model.net.dropout=0.3")
+    fit(cell, title="test")
+    return cell
+
+
+def test_a_run_folder_holds_what_the_next_commands_read(finished: Cell) -> None:
+    names = {str(p.relative_to(finished.folder)) for p in finished.folder.rglob("*") if p.is_file()}
+    assert names >= {
+        ".hydra/config.yaml",
+        ".hydra/hydra.yaml",
+        "checkpoints/best.ckpt",
+        "checkpoints/last.ckpt",
+        "history.csv",
+        "metrics.json",
+        "patients.csv",
+        "predictions.npz",
+        "split.json",
+    }
+    assert not [name for name in names if "part" in name]
+
+
+def test_metrics_hold_every_score_of_best_and_last_on_every_split(finished: Cell) -> None:
+    metrics = Run(finished.folder).metrics
+    assert set(metrics["scores"]) == {"best", "last"}
+    for scores in metrics["scores"].values():
+        assert set(scores) == {"train", "val", "test"}
+        for each in scores.values():
+            assert set(each) == SCORES
+    for key in ("split", "versions", "git", "data", "parameters", "seconds", "peak_memory_mb"):
+        assert metrics[key] is not None
+
+
+def test_no_patient_is_in_two_splits(finished: Cell) -> None:
+    members = Run(finished.folder).metrics["split"]["members"]
+    names = [name for part in ("train", "val", "test") for name in members[part]]
+    assert len(names) == len(set(names)) == 8
+
+
+def test_history_has_a_row_per_epoch(finished: Cell) -> None:
+    history = pd.read_csv(finished.folder / "history.csv")
+    assert list(history["epoch"]) == [1, 2, 3]
+    assert {"lr", "seconds", "train/loss", "val/dice"} <= set(history.columns)
+    assert history["val/dice"].max() == pytest.approx(
+        Run(finished.folder).metrics["scores"]["best"]["val"]["dice"], abs=1e-6
+    )
+
+
+def test_patient_scores_average_to_the_headline(finished: Cell) -> None:
+    table = pd.read_csv(finished.folder / "patients.csv")
+    for (which, split), rows in table.groupby(["checkpoint", "split"]):
+        headline = Run(finished.folder).metrics["scores"][which][split]["dice"]
+        by_hand = (2 * rows["tp"] / (rows["predicted"] + rows["target"])).mean()
+        assert by_hand == pytest.approx(headline, abs=1e-6)
+
+
+def test_saved_predictions_give_the_saved_scores(finished: Cell) -> None:
+    saved = np.load(finished.folder / "predictions.npz")
+    height, width = saved["shape"]
+    masks = np.unpackbits(saved["masks"], axis=1, count=height * width)
+    predicted = pd.Series(masks.sum(axis=1)).groupby(saved["patient"]).sum()
+    table = pd.read_csv(finished.folder / "patients.csv").query("checkpoint == 'best'")
+    expected = table[table["split"] == "test"].set_index("patient")["predicted"]
+    pd.testing.assert_series_equal(predicted, expected, check_names=False, check_dtype=False)
+
+
+def test_train_scores_are_those_of_unaugmented_slices(finished: Cell) -> None:
+    module = Run(finished.folder).load_module("best")
+    scans = instantiate(finished.config["data"])
+    scans.prepare()
+    table = pd.read_csv(finished.folder / "patients.csv").query("checkpoint == 'best'")
+    row = table[table["split"] == "train"].iloc[0]
+    rows = np.flatnonzero(scans.index["patient"] == row["patient"])
+    images = torch.stack([torch.from_numpy(scans.image(k)) for k in rows])
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled="bf16" in precision()):
+        preds = module(images)[:, 0] > 0
+    target = torch.from_numpy(scans.masks[rows]).bool()
+    counts = torch.tensor([(preds & target).sum(), preds.sum(), target.sum(), preds.numel()])
+    assert dice(counts).item() == pytest.approx(row["dice"], abs=0.02)
+
+
+def precision() -> str:
+    from brainseg.hardware import resolve
+
+    return resolve({"accelerator": "cpu", "precision": "auto"})["precision"]
+
+
+def test_the_same_cell_twice_ends_in_the_same_weights(finished: Cell, tmp_path: Path) -> None:
+    again = tiny_cell(tmp_path / "again", "epochs=3", "model.net.dropout=0.3")
+    fit(again, title="again")
+    assert same_weights(finished, again)
+    assert without_times(finished) == without_times(again)
+
+
+def test_force_trains_anew_and_keeps_the_finished_folder_aside(tmp_path: Path) -> None:
+    fit(tiny_cell(tmp_path / "run", "epochs=1"), title="old")
+    other = ("epochs=1", "optimizer.lr=0.01")
+    with pytest.raises(ValueError, match=r"optimizer.lr: 0.0003 -> 0.01.*force=true"):
+        fit(tiny_cell(tmp_path / "run", "epochs=2", *other[1:]), title="refused")
+    forced = tiny_cell(tmp_path / "run", *other, "force=true")
+    assert not forced.finished
+    fit(forced, title="forced")
+    assert forced.finished
+    (aside,) = tmp_path.glob("run.*.old")
+    assert Run(aside).config["optimizer"]["lr"] == pytest.approx(3e-4)
+    assert Run(forced.folder).config["optimizer"]["lr"] == 0.01
+
+
+@pytest.mark.slow
+def test_the_number_of_workers_changes_nothing(finished: Cell, tmp_path: Path) -> None:
+    again = tiny_cell(tmp_path / "again", "epochs=3", "model.net.dropout=0.3", "workers=2")
+    fit(again, title="again")
+    assert same_weights(finished, again)
+
+
+def test_seeds_differ_in_everything_but_the_split(finished: Cell, tmp_path: Path) -> None:
+    other = tiny_cell(tmp_path / "other", "epochs=3", "model.net.dropout=0.3", "seed=1")
+    fit(other, title="other")
+    assert not same_weights(finished, other)
+    assert Run(other.folder).metrics["split"] == Run(finished.folder).metrics["split"]
+
+
+def test_a_finished_cell_is_not_trained_again(finished: Cell) -> None:
+    before = (finished.folder / "metrics.json").stat().st_mtime_ns
+    assert fit(finished, title="again") == pytest.approx(
+        Run(finished.folder).metrics["scores"]["best"]["val"]["dice"]
+    )
+    assert (finished.folder / "metrics.json").stat().st_mtime_ns == before
+
+
+def test_a_lone_checkpoint_is_enough_to_predict(finished: Cell, tmp_path: Path) -> None:
+    lone = tmp_path / "best.ckpt"
+    lone.write_bytes((finished.folder / "checkpoints" / "best.ckpt").read_bytes())
+    module = load_module(lone)
+    assert module(torch.zeros(1, 3, 32, 32)).shape == (1, 1, 32, 32)
+    assert not module.training
+
+
+def test_the_best_checkpoint_holds_weights_alone(finished: Cell) -> None:
+    best, last = (Run(finished.folder).load_checkpoint(which) for which in ("best", "last"))
+    assert "optimizer_states" not in best
+    assert "optimizer_states" in last
+    assert best["config"] == finished.config
+
+
+@pytest.mark.parametrize("node", ["model", "optimizer", "scheduler"])
+def test_a_checkpoint_that_names_foreign_code_is_refused(
+    finished: Cell, tmp_path: Path, node: str
+) -> None:
+    checkpoint = torch.load(finished.folder / "checkpoints/best.ckpt", weights_only=True)
+    checkpoint["config"][node]["_target_"] = "os.system"
+    torch.save(checkpoint, tmp_path / "evil.ckpt")
+    with pytest.raises(ValueError, match=r"os\.system is not allowed"):
+        load_module(tmp_path / "evil.ckpt")
+
+
+def test_a_missing_or_foreign_checkpoint_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="none"):
+        load_module(tmp_path / "none.ckpt")
+    torch.save({"state_dict": {}}, tmp_path / "foreign.ckpt")
+    with pytest.raises(ValueError, match="made by brainseg"):
+        load_module(tmp_path / "foreign.ckpt")
+
+
+def test_a_loss_that_is_not_finite_keeps_the_last_good_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from brainseg import losses
+
+    good = losses.bce_loss
+
+    def loss(logits: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        calls.append(1)
+        return good(logits, mask) * (float("inf") if len(calls) > 20 else 1.0)
+
+    calls: list[int] = []
+    monkeypatch.setattr("brainseg.losses.bce_loss", loss)
+    cell = tiny_cell(tmp_path / "run", "loss=bce", "epochs=9")
+    with pytest.raises(FloatingPointError, match=r"epoch \d, step \d"):
+        fit(cell, title="run")
+    kept = Run(cell.folder).load_checkpoint("last")
+    assert all(value.isfinite().all() for value in kept["state_dict"].values())
+    assert len(pd.read_csv(cell.folder / "history.csv")) == kept["epoch"] + 1
+
+
+def test_tensorboard_has_curves_panels_and_hyperparameters(finished: Cell) -> None:
+    events = EventAccumulator(str(finished.folder / "tensorboard")).Reload()
+    tags = events.Tags()
+    assert {"train/loss", "val/dice", "lr-Adam"} <= set(tags["scalars"])
+    assert {"train/panel", "val/panel"} <= set(tags["images"])
+    final = events.Scalars("hp/test_dice")[-1].value
+    assert final == pytest.approx(Run(finished.folder).metrics["scores"]["best"]["test"]["dice"])
+    assert any("hparams" in name for name in events.summary_metadata)
+
+
+def test_a_launchers_variables_change_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    srun = tmp_path / "bin/srun"
+    srun.parent.mkdir()
+    srun.write_text("#!/bin/sh\n")
+    srun.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{srun.parent}:{os.environ['PATH']}")
+    for name in ("LOCAL_RANK", "RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK"):
+        monkeypatch.setenv(name, "1")
+    for name in ("WORLD_SIZE", "SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE"):
+        monkeypatch.setenv(name, "2")
+    monkeypatch.setattr("lightning.pytorch.utilities.rank_zero_only.rank", 1)  # as at an import
+    cell = tiny_cell(tmp_path / "run", "epochs=1")
+    fit(cell, title="test")
+    assert list((cell.folder / "tensorboard").glob("events*"))
