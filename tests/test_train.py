@@ -1,5 +1,6 @@
 """The commands, run as a user would run them, from another folder."""
 
+import contextlib
 import json
 import os
 import resource
@@ -340,3 +341,66 @@ def test_a_sweep_needs_neither_git_nor_utf8_nor_a_console(tmp_path: Path) -> Non
     assert again.returncode == 0
     assert "finished" in again.stdout
     assert again.stdout.isascii()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("entry", ["script", "standard input"])
+def test_a_sweep_starts_from_a_script_without_a_guard(entry: str, tmp_path: Path) -> None:
+    text = "from brainseg.train import main\nmain()\n"
+    (tmp_path / "mine.py").write_text(text)
+    done = subprocess.run(
+        [sys.executable, "mine.py" if entry == "script" else "-", *command("-m", "epochs=1")[3:]],
+        input=text,
+        cwd=tmp_path,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("1 cells, 0 of them finished") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize("early", [True, False])
+def test_a_sweep_that_is_hung_up_leaves_no_process(early: bool, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        command("-m", "epochs=200", "name=a"),
+        cwd=tmp_path,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    begun = time.monotonic()
+    while time.monotonic() - begun < 120:  # the forkserver has a child: hardware, then a cell
+        children = below(process.pid)
+        training = list(tmp_path.glob("multirun/a/*/history.csv"))
+        if len(children) >= 3 and (early or training):
+            break
+        time.sleep(0.05)
+    else:
+        pytest.fail("no cell began")
+    process.send_signal(signal.SIGHUP)
+    process.wait(30)
+    until = time.monotonic() + 30
+    while (left := [child for child in children if alive(child)]) and time.monotonic() < until:
+        time.sleep(0.2)
+    assert left == []
+
+
+def below(parent: int) -> list[int]:
+    text = Path(f"/proc/{parent}/task/{parent}/children").read_text()
+    children = [int(word) for word in text.split()]
+    for child in tuple(children):
+        with contextlib.suppress(FileNotFoundError):
+            children += below(child)
+    return children
+
+
+def alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False

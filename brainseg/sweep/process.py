@@ -6,8 +6,11 @@ import multiprocessing
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
+from types import ModuleType
 from typing import Any
 
 from brainseg.sweep.worker import Task, attempt_in_child, keep_failure
@@ -25,9 +28,25 @@ def processes() -> Any:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["brainseg.training.fit"])
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    forkserver.ensure_running()
+    with without_main():
+        forkserver.ensure_running()
     signal.signal(signal.SIGINT, before)
     return context
+
+
+@contextmanager
+def without_main() -> Iterator[None]:
+    """Start processes that know nothing of the program that calls brainseg.
+
+    Python imports the parent's `__main__` into each of them, and a script that calls `train.main()`
+    without `if __name__ == "__main__"` would start its sweep anew there.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def train_in_child(context: Any, task: Task, job_logging: dict[str, Any]) -> None:
@@ -35,7 +54,8 @@ def train_in_child(context: Any, task: Task, job_logging: dict[str, Any]) -> Non
     cell, limit = task.cell, task.cell.config["limit"]
     name = cell.folder.name
     child = context.Process(target=attempt_in_child, args=(task, job_logging), name=name)
-    child.start()
+    with without_main():
+        child.start()
     late = False
     try:
         late = not _ended(child, math.inf if limit is None else limit * 3600)

@@ -17,11 +17,10 @@ from brainseg.errors import terminable
 from brainseg.files import only_one
 from brainseg.runs.cell import Cell, cells_in
 from brainseg.runs.identity import differences
-from brainseg.sweep import manifest
-from brainseg.sweep import process as child
+from brainseg.sweep import manifest, process
 from brainseg.sweep.plan import plan
 from brainseg.sweep.table import results, text
-from brainseg.sweep.worker import Task, attempt, interrupted, refuse
+from brainseg.sweep.worker import Task, attempt, end_with_parent, interrupted, refuse
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +64,7 @@ def run_sweep(
             if cells[0].config["plan"]:
                 log.info(text(plan(cells, cells_in(folder))))
                 return 0
-            context = child.processes()
+            context = process.processes()
             cells = _resolved(cells, context)
             folder.mkdir(parents=True, exist_ok=True)
             with only_one(folder / ".lock", f"{folder} is being trained"):
@@ -104,7 +103,8 @@ def _resolved(cells: Sequence[Cell], context: Any) -> list[Cell]:
     Raises:
         ValueError: a folder is another cell's.
     """
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
+    pool = ProcessPoolExecutor(1, mp_context=context, initializer=end_with_parent)
+    with pool, process.without_main():
         resolved = list(pool.map(_resolve, cells))
     for cell in resolved:
         cell.refuse_other()
@@ -140,7 +140,7 @@ def _train(cells: Sequence[Cell], context: Any, job_logging: dict[str, Any]) -> 
             continue
         after = sum(later.epochs_left(cells) for later in cells[number:])
         shorter = cell.shorter([other for other in known if other.finished])
-        child.train_in_child(context, Task(cell, title, after, shorter), job_logging)
+        process.train_in_child(context, Task(cell, title, after, shorter), job_logging)
 
 
 def _conclude(cells: Sequence[Cell]) -> int:

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from typing import Any
@@ -15,6 +16,8 @@ from brainseg.errors import INTERRUPTED, TERMINATED, reason, terminable
 from brainseg.runs.cell import LAST, Cell
 
 log = logging.getLogger(__name__)
+
+_PATIENCE = 30  # seconds that a cell has to end by itself once its sweep is gone
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ def attempt(task: Task) -> int:
 
 def attempt_in_child(task: Task, job_logging: dict[str, Any]) -> None:
     """What a cell's process does: train, and end with the sweep that started it."""
-    threading.Thread(target=follow_parent, daemon=True).start()
+    end_with_parent()
     try:
         logs.configure(job_logging, task.cell.folder)
     except OSError as error:
@@ -65,12 +68,18 @@ def attempt_in_child(task: Task, job_logging: dict[str, Any]) -> None:
     sys.exit(attempt(task))
 
 
-def follow_parent() -> None:
-    """Wait until the process that started this one ends, then end too, also where it was killed."""
+def end_with_parent() -> None:
+    """End when the process that started this one ends, also where it was killed."""
+    threading.Thread(target=_follow_parent, daemon=True).start()
+
+
+def _follow_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     wait([parent.sentinel])
     os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(_PATIENCE)
+    os._exit(TERMINATED)  # the main thread never came to it, as in a driver that hangs
 
 
 def interrupted(stop: BaseException, cell: Cell) -> int:
