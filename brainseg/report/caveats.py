@@ -33,11 +33,18 @@ def caveats(study: Study) -> list[str]:
     if any(each.best.empty for each in study.configurations):
         said.append("Some cells have no test scores; they are ranked on val and not compared.")
     said += _folds(study)
-    said += _differ(results, "git", "code versions", "a difference between cells may be the code's")
+    code = "source" if all(each.metrics.get("source") for each in results) else "git"
+    said += _differ(results, code, "code versions", "a difference between cells may be the code's")
     said += _differ(results, "versions", "sets of package versions", "the same holds for them")
     said += _differ(
         results, "hardware", "machines or thread counts", "compare seconds and memory with care"
     )
+    parts = [each.name for each in results if len(each.metrics.get("sessions", [])) > 1]
+    if parts:
+        said.append(
+            f"Trained in parts, on different machines or by different code: {', '.join(parts)}; "
+            "metrics.json (sessions) says which epochs where."
+        )
     if any(str(result.metrics.get("git") or "").endswith("-dirty") for result in results):
         said.append("Some cells were trained by code with changes that no commit holds.")
     return said

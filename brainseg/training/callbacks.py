@@ -31,10 +31,18 @@ class History(L.Callback):
         path: the file.
         title: what the line of an epoch begins with, such as `cell 3 of 18 group-dice-e50-s0`.
         epochs_after: epochs of the cells that a sweep has still to train after this one.
+        here: the hardware and code of this process.
+
+    Attributes:
+        sessions: what trained the epochs: `here`, each with the first epoch that it trained
+            (`from_epoch`); a resume on the same hardware by the same code is the same session.
     """
 
-    def __init__(self, path: Path, title: str, epochs_after: int = 0) -> None:
+    def __init__(
+        self, path: Path, title: str, epochs_after: int = 0, here: dict[str, Any] | None = None
+    ) -> None:
         self.path, self.title, self.epochs_after = path, title, epochs_after
+        self.here, self.sessions = here or {}, list[dict[str, Any]]()
         self.rows: list[dict[str, float]] = []
         self._resumed = 0
         self._start = 0.0
@@ -50,13 +58,26 @@ class History(L.Callback):
         return sum(row["seconds"] for row in self.rows[self._resumed :])
 
     def state_dict(self) -> dict[str, Any]:
-        """The rows."""
-        return {"rows": self.rows}
+        """The rows and the sessions."""
+        return {"rows": self.rows, "sessions": self.sessions}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the rows of the checkpoint that is resumed."""
+        """Take the rows and the sessions of the checkpoint that is resumed."""
         self.rows = state_dict["rows"]
+        self.sessions = state_dict.get("sessions", [])  # none up to ab2aa83
         self._resumed = len(self.rows)
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Note what trains from here on, and say where it is not what trained before."""
+        session = {"from_epoch": len(self.rows) + 1, **self.here}
+        before = self.sessions[-1] | {"from_epoch": session["from_epoch"]} if self.sessions else {}
+        if before == session:
+            return
+        self.sessions.append(session)
+        changed = [key for key in session if before and before.get(key) != session[key]]
+        for key in changed:
+            old, new = before.get(key), session[key]
+            log.warning("%s  resumes with another %s: %s -> %s", self.title, key, old, new)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start the clock."""

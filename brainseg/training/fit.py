@@ -75,7 +75,8 @@ def _fit(cell: Cell, title: str, epochs_after: int, bar: bool, shorter: Cell | N
     last = cell.folder / LAST
     if shorter is not None and not last.is_file():
         take_over(cell, shorter, title)
-    history = History(cell.folder / HISTORY, title, epochs_after)
+    here = {"hardware": describe(accelerator), **about_code()}
+    history = History(cell.folder / HISTORY, title, epochs_after, here)
     trainer = build_trainer(cell.config, cell.folder, [history], bar=bar)
     log.info("%s  %s", title, _summary(cell, data, module))
     log.info("%s  %s; resume with: %s", title, cell.folder, cell.command)
@@ -106,8 +107,8 @@ def _fit(cell: Cell, title: str, epochs_after: int, bar: bool, shorter: Cell | N
         "precision": cell.config["trainer"]["precision"],
         "seconds": {key: round(value, 3) for key, value in seconds.items()},
         "peak_memory_mb": peak_memory(accelerator),
-        "hardware": describe(accelerator),
-        **about_code(),
+        **here,
+        "sessions": history.sessions,
         "command": cell.command,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }

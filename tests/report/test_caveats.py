@@ -45,6 +45,7 @@ def test_different_seeds_get_a_word() -> None:
     [
         ("git", "other", "2 code versions"),
         ("git", "abc-dirty", "no commit holds"),
+        ("sessions", [{"from_epoch": 1}, {"from_epoch": 3}], "Trained in parts"),
         ("versions", {"torch": "9"}, "2 sets of package versions"),
         ("hardware", {"device": "a GPU"}, "2 machines"),
         ("data", {"fingerprint": "other"}, "2 different splits or data sets"),
@@ -53,6 +54,13 @@ def test_different_seeds_get_a_word() -> None:
 def test_cells_that_were_not_made_alike_get_a_word(key: str, value: object, word: str) -> None:
     first, *rest = sweep({"norm": ["batch", "group"]})
     assert word in said([changed(first, **{key: value}), *rest])
+
+
+def test_the_code_counts_and_not_its_revision_where_every_cell_knows_it() -> None:
+    first, *rest = sweep({"norm": ["batch", "group"]})
+    alike = [changed(each, source="abc") for each in rest]
+    assert "code versions" not in said([changed(first, git="other", source="abc"), *alike])
+    assert "2 code versions" in said([changed(first, source="xyz"), *alike])
 
 
 def test_a_leak_gets_a_word() -> None:

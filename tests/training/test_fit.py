@@ -229,3 +229,18 @@ def test_a_launchers_variables_change_nothing(
     cell = tiny_cell(tmp_path / "run", "epochs=1")
     fit(cell, title="test")
     assert list((cell.folder / "tensorboard").glob("events*"))
+
+
+def test_a_resume_on_other_hardware_or_by_other_code_is_said_and_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    cell = tiny_cell(tmp_path / "run", "epochs=1")
+    fit(cell, title="first")
+    longer = tiny_cell(tmp_path / "longer", "epochs=3")
+    monkeypatch.setattr("brainseg.training.fit.describe", lambda _: {"device": "another"})
+    fit(longer, title="second", shorter=cell)
+    first, second = Run(longer.folder).metrics["sessions"]
+    assert (first["from_epoch"], second["from_epoch"]) == (1, 2)
+    assert second["hardware"] == {"device": "another"}
+    assert "resumes with another hardware: " in caplog.text
+    assert len(Run(cell.folder).metrics["sessions"]) == 1
