@@ -1,22 +1,7 @@
-"""`report.md` and `table.tex`: the same content for a repository and for a paper."""
+"""`report.md`: the content of the page for a repository."""
 
 from brainseg.report.content import Content
 from brainseg.report.table import Table
-
-_TEX = {
-    "\\": r"\textbackslash{}",
-    "_": r"\_",
-    "%": r"\%",
-    "&": r"\&",
-    "#": r"\#",
-    "$": r"\$",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "–": "--",
-}
-_IN_PAPER = ("val Dice", "test Dice (95 %)", "test rank", "median", "IoU", "seeds")
 
 
 def markdown(content: Content, command: str) -> str:
@@ -41,31 +26,6 @@ def markdown(content: Content, command: str) -> str:
     ]
     parts.append("\n".join([*facts, *sizes, f"- this report: `{command}`"]))
     return "\n\n".join(parts) + "\n"
-
-
-def latex(content: Content) -> str:
-    """The leaderboard as a LaTeX table that needs booktabs: what a paper has room for."""
-    board = content.board
-    first = board.header.index("val Dice")
-    chosen = [*range(1, first), *(board.header.index(name) for name in _IN_PAPER)]
-    lines = [
-        r"\begin{table}",
-        rf"\caption{{{tex(content.answer)}}}",
-        rf"\begin{{tabular}}{{{'l' * (first - 1)}{'r' * len(_IN_PAPER)}}}",
-        r"\toprule",
-        " & ".join(tex(board.header[k]) for k in chosen) + r" \\",
-        r"\midrule",
-        *(" & ".join(tex(row[k]) for k in chosen) + r" \\" for row in board.rows),
-        r"\bottomrule",
-        r"\end{tabular}",
-        r"\end{table}",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def tex(text: str) -> str:
-    """Text with what LaTeX would take for commands escaped."""
-    return "".join(_TEX.get(letter, letter) for letter in text)
 
 
 def _table(table: Table) -> str:

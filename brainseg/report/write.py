@@ -52,7 +52,6 @@ def report(
     runs = leaderboard.cells_table(found, levels(found.results))
     write_whole(folder / "runs.csv", runs.to_csv(index=False))
     write_whole(folder / "pairs.csv", tables.pairs_frame(studied.comparisons).to_csv(index=False))
-    write_whole(folder / "table.tex", texts.latex(content))
     write_whole(folder / "report.md", texts.markdown(content, command))
     write_whole(folder / "report.html", page(content, svgs, command))
     absent = [f"{each.name} {each.state}: {each.reason}" for each in found.absent]

@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 
 from brainseg.report.__main__ import main
-from brainseg.report.texts import tex
 from brainseg.report.write import report
 from tests.conftest import tiny_cell
 from tests.report.synthetic import Truth, result, sweep, write
@@ -84,7 +83,7 @@ def page(made: Path) -> Page:
 
 def test_every_form_of_the_report_is_written(made: Path) -> None:
     names = {path.name for path in (made / "report").iterdir()}
-    assert names == {"report.html", "report.md", "runs.csv", "pairs.csv", "table.tex", "figures"}
+    assert names == {"report.html", "report.md", "runs.csv", "pairs.csv", "figures"}
     figures = {path.name for path in (made / "report/figures").iterdir()}
     assert figures == {f"{name}.{kind}" for name in FIGURES for kind in ("png", "svg")}
 
@@ -178,16 +177,6 @@ def test_markdown_tables_have_equal_rows(made: Path) -> None:
     for block in (made / "report/report.md").read_text(encoding="utf-8").split("\n\n"):
         if block.startswith("| "):
             assert len({line.count(" | ") for line in block.splitlines() if "---" not in line}) == 1
-
-
-def test_the_latex_table_is_balanced_and_escaped(made: Path) -> None:
-    text = (made / "report/table.tex").read_text(encoding="utf-8")
-    assert text.count("{") == text.count("}")
-    rows = [line for line in text.splitlines() if line.endswith(r"\\")]
-    assert len(rows) == 9
-    assert len({row.count("&") for row in rows}) == 1
-    assert re.search(r"(?<!\\)%", text) is None
-    assert tex("a_b & 5 % {x}") == r"a\_b \& 5 \% \{x\}"
 
 
 def test_the_same_cells_give_the_same_report(small: Path, tmp_path: Path) -> None:

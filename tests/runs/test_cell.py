@@ -2,11 +2,11 @@ from pathlib import Path
 
 import pytest
 
-from brainseg.config import check
+from brainseg.config import check, compose
 from brainseg.files import write_whole
 from brainseg.runs.cell import Cell
 from brainseg.runs.identity import differences, folder_name, identity
-from tests.conftest import tiny_cell, tiny_config
+from tests.conftest import plain, tiny_cell, tiny_config
 
 CHOICES = {"norm": "batch", "loss": "bce_dice"}
 
@@ -61,6 +61,15 @@ def test_what_changes_the_result_is_part_of_the_identity(override: str) -> None:
 def test_folder_names_need_no_quoting() -> None:
     name = named("optimizer.lr=0.01", "data.modalities=[flair]")
     assert not set(name) & set("=, '\"/[]")
+
+
+def test_the_folders_of_ab2aa83_are_found_by_their_names() -> None:
+    words = ["data.size=128", "model.net.width=16", "epochs=3"]
+    choices = {"norm": "batch", "loss": "bce_dice"}
+    for sampler, digest in (("tumour", "bbcf13ef"), ("uniform", "33fb0fe3")):
+        config = plain(compose([*words, f"sampler={sampler}"]))
+        name = folder_name(config, choices, plain(compose([])), modules=True)
+        assert name == f"batch-bce_dice-e3-s0-{digest}"  # as that revision made it
 
 
 def test_differences_name_the_keys() -> None:
