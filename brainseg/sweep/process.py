@@ -23,8 +23,6 @@ def processes() -> Any:
 
     It and they ignore Ctrl-C, which reaches this process too; this one ends them by SIGTERM.
     """
-    if sys.platform == "win32":
-        return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["brainseg.training.fit"])
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
