@@ -72,8 +72,8 @@ def run_sweep(
                 _prepare_data(cells)
                 _train(cells, context, job_logging)
                 code = _conclude(cells)
-                if report and cells[0].config["report"]:
-                    code = code or int(not report(cells))
+                if report and cells[0].config["report"] and not report(cells):
+                    code = 1
                 return code
     except (KeyboardInterrupt, SystemExit) as stop:
         return interrupted(stop, cells[0])

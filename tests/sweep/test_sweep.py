@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -90,6 +90,21 @@ def test_a_sweep_ends_with_its_report_where_it_is_asked_for(
     (cells[1].folder / "patients.csv").write_text("patient\n")
     assert run_sweep(cells, LOGGING, write_report) == 1
     assert "there is no report: " in caplog.text
+
+
+def test_a_sweep_with_a_failed_cell_is_reported_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = [tiny_cell(tmp_path / "sweep/batch", "report=true")]
+    monkeypatch.setattr("brainseg.sweep.process.train_in_child", lambda *_: None)
+    asked: list[Path] = []
+
+    def report(given: Sequence[Cell]) -> bool:
+        asked.extend(cell.folder for cell in given)
+        return True
+
+    assert run_sweep(cells, LOGGING, report) == 1
+    assert asked == [cells[0].folder]
 
 
 def finished_cell(folder: Path, dice: float, *overrides: str) -> Cell:
