@@ -26,18 +26,12 @@ _FUNCTIONS = (*_OURS, "torch.nn.functional")
 _NAMED = (*_OURS, "torch.nn", "torch.optim")
 
 
-def register_resolvers() -> None:
-    """Make the resolvers that `conf/` uses known to OmegaConf; safe to call twice."""
-    OmegaConf.register_new_resolver("or_else", _first_given, replace=True)
-
-
 def compose(overrides: list[str]) -> DictConfig:
     """The configuration that `python -m brainseg.train OVERRIDES` would train with.
 
     Raises:
         hydra.errors.HydraException: an override names an unknown key or option.
     """
-    register_resolvers()
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = hydra.compose("train", overrides, return_hydra_config=True)
         HydraConfig.instance().set_config(cfg)
@@ -152,6 +146,9 @@ def check(config: Mapping[str, Any]) -> None:
     _require(config, "workers", good, "auto or a whole number >= 0")
     for key in ("compile", "plan", "report", "force"):
         _require(config, key, isinstance(config[key], bool), "true or false")
+    jobs = config["jobs"]
+    good = jobs == "auto" or (_is_whole(jobs) and jobs >= 1)
+    _require(config, "jobs", good, "auto or a whole number >= 1")
     limit = config["limit"]
     good = limit is None or _is_positive(limit)
     _require(config, "limit", good, "null or a number of hours > 0")
@@ -190,3 +187,7 @@ def _is_whole(value: object) -> bool:
 
 def _is_positive(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
+
+
+# at import, for the workers of any launcher
+OmegaConf.register_new_resolver("or_else", _first_given, replace=True)

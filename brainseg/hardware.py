@@ -6,12 +6,14 @@ it is needed: the process that owns a sweep asks too, and has none.
 """
 
 import ctypes
+import math
 import os
 import platform
 import resource
 import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 TRIM_THRESHOLD, MMAP_MAX = -1, -4  # malloc.h
+_SHARE = "BRAINSEG_CORES"  # in the environment, for the loader's processes too
 
 
 def resolve(trainer: Mapping[str, Any]) -> dict[str, str]:
@@ -80,10 +83,47 @@ def autocast(where: "torch.device", precision: str) -> AbstractContextManager[An
 
 
 def cores() -> int:
-    """Cores that this process may use: its affinity, which SLURM and `taskset` set."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Cores that this process may use: its affinity, which SLURM and `taskset` set, or its share.
+
+    A share is what `use` gave it.
+    """
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(there or 1, int(os.environ.get(_SHARE, there or 1)))
+
+
+def use(share: int | None, card: str | None) -> None:
+    """Leave the rest of the machine to other cells; before this process asks anything of CUDA.
+
+    Args:
+        share: cores for torch's threads and the loader's processes; None for all.
+        card: the GPU, as CUDA_VISIBLE_DEVICES names it; None leaves that as it is.
+    """
+    import torch
+
+    if share is not None:
+        os.environ[_SHARE] = str(share)
+        torch.set_num_threads(min(share, torch.get_num_threads()))
+    if card is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = card
+
+
+def cards() -> list[str]:
+    """The GPUs that may be used, as CUDA_VISIBLE_DEVICES names them."""
+    import torch
+
+    named = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    found = torch.cuda.device_count()
+    return named[:found] if named != [""] else [str(number) for number in range(found)]
+
+
+def free_memory() -> float:
+    """Host memory in MB that new processes may take; infinite where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:  # macOS
+        return math.inf
+    kilobytes = {key: int(rest.split()[0]) for key, _, rest in (x.partition(":") for x in lines)}
+    return kilobytes["MemAvailable"] / 2**10
 
 
 def workers(asked: int | str, accelerator: str) -> int:

@@ -12,11 +12,18 @@ from rich.text import Text
 
 from brainseg.files import held
 from brainseg.logs import clock
-from brainseg.sweep.manifest import Manifest, read
-from brainseg.sweep.progress import LOCK, Progress, progress, seconds_left
+from brainseg.sweep.manifest import LOCK, Manifest, read
+from brainseg.sweep.progress import OVER, Progress, progress, seconds_left
 from brainseg.sweep.table import text
 
-_COLOURS = {"done": "green", "running": "cyan", "failed": "red", "interrupted": "yellow"}
+_COLOURS = {
+    "finished": "green",
+    "running": "cyan",
+    "failed": "red",
+    "broken": "red",
+    "interrupted": "yellow",
+}
+_WAITING = {"new": "waiting"}
 _CLEAR = "\x1b[H\x1b[2J"
 
 
@@ -42,11 +49,12 @@ def table(cells: Sequence[Progress]) -> Table:
         *("norm", "loss", "epochs", "seed", "state", "epoch", "val Dice", "best", "s/epoch"),
         *("time", "folder"),
         caption="val Dice: mean over patients, at the network's size; best: the highest so far, "
-        "of a done cell that of its best epoch on the original pixels.",
+        "of a finished cell that of its best epoch on the original pixels.",
     )
     for each in cells:
-        state = f"failed: {each.reason}" if each.state == "failed" else each.state
-        cell = each.cell
+        cell, state = each.cell, _WAITING.get(each.state, str(each.state))
+        why = f"refused: {cell.refused}" if cell.refused else each.reason
+        state = f"{state}: {why}" if why else state
         shown.add_row(
             *(cell.norm, cell.loss, str(cell.epochs), str(cell.seed)),
             Text(state, style=_COLOURS.get(each.state, "")),
@@ -62,15 +70,15 @@ def table(cells: Sequence[Progress]) -> Table:
 def summary(cells: Sequence[Progress], manifest: Manifest) -> list[str]:
     """The state of the sweep in a line, and how to go on where no process is at it."""
     count = Counter(each.state for each in cells)
-    parts = [f"{count['done']} of {len(cells)} cells done"]
-    parts += [f"{count[s]} {s}" for s in ("running", "failed", "interrupted") if count[s]]
-    if count["waiting"]:
-        parts.append(f"{count['waiting']} to go")
+    parts = [f"{count['finished']} of {len(cells)} cells finished"]
+    parts += [f"{count[s]} {s}" for s in ("running", "failed", "broken", "interrupted") if count[s]]
+    if count["new"]:
+        parts.append(f"{count['new']} to go")
     line = ", ".join(parts)
     if _open(cells):
         left = seconds_left(cells)
         line += "; time left unknown" if left is None else f"; about {clock(left)} left"
-    if count["done"] == len(cells) or count["running"] or held(manifest.folder / LOCK):
+    if count["finished"] == len(cells) or count["running"] or held(manifest.folder / LOCK):
         return [line]
     command = manifest.command or "the command that started it"
     return [line, f"no process is at it now; resume with: {command}"]
@@ -115,11 +123,11 @@ def _show(sweep: Path, clear: bool) -> bool:
 
 
 def _open(cells: Sequence[Progress]) -> bool:
-    return any(each.state in ("running", "interrupted", "waiting") for each in cells)
+    return any(each.state not in OVER for each in cells)
 
 
 def _epoch(each: Progress) -> str:
-    early = each.state == "done" and each.epoch < each.cell.epochs
+    early = each.state == "finished" and each.epoch < each.cell.epochs
     return f"{each.epoch} of {each.cell.epochs}" + (", stopped early" if early else "")
 
 

@@ -9,15 +9,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hydra
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
-from brainseg.config import compose
+from brainseg.config import CONF, compose
 from brainseg.runs.cell import Cell
-from brainseg.training.build import Run
+from brainseg.runs.checkpoint import load_checkpoint
+from brainseg.runs.folder import RunFolder
 
 torch.set_num_threads(1)  # tiny networks: a second thread only waits for the first
 
@@ -61,8 +63,19 @@ def tiny_cell(folder: Path, *overrides: str) -> Cell:
     return Cell(config, choices, folder, "python -m brainseg.train")
 
 
+def composed(folder: Path, *overrides: str) -> DictConfig:
+    """A tiny cell of a sweep as Hydra composes it, its own settings with it."""
+    words = [*TINY, *overrides, f"hydra.sweep.dir='{folder.parent}'", "hydra.mode=MULTIRUN"]
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = hydra.compose("train", words, return_hydra_config=True)
+    with open_dict(cfg):
+        cfg.hydra.sweep.subdir = folder.name
+        cfg.hydra.runtime.output_dir = str(folder)
+    return cfg
+
+
 def weights(cell: Cell, which: str = "last") -> dict[str, torch.Tensor]:
-    return Run(cell.folder).load_checkpoint(which)["state_dict"]  # type: ignore[no-any-return]
+    return load_checkpoint(cell.folder / f"checkpoints/{which}.ckpt")["state_dict"]  # type: ignore[no-any-return]
 
 
 def same_weights(first: Cell, second: Cell, which: str = "last") -> bool:
@@ -71,7 +84,7 @@ def same_weights(first: Cell, second: Cell, which: str = "last") -> bool:
 
 
 def without_times(cell: Cell) -> dict[str, Any]:
-    metrics = Run(cell.folder).metrics
+    metrics = RunFolder(cell.folder).required_metrics
     return {k: v for k, v in metrics.items() if k not in ("seconds", "peak_memory_mb", "date")}
 
 

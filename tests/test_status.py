@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from brainseg import status
-from brainseg.runs.cell import FAILED, Cell
+from brainseg.runs.cell import Cell
+from brainseg.runs.folder import FAILED
 from brainseg.sweep.manifest import MANIFEST, write
 from tests.conftest import tiny_cell
 from tests.sweep.test_progress import held_by_another, write_history, write_metrics
@@ -36,7 +37,7 @@ def test_a_running_sweep_is_shown_with_its_cells_and_the_time_left(
     with held_by_another(sweep[1].folder.with_name(".layer.lock")):
         lines = shown(sweep, capsys)
     rows = {norm: next(line for line in lines if f" {norm} " in line) for norm in NORMS}
-    assert "done" in rows["batch"]
+    assert "finished" in rows["batch"]
     assert "0.812" in rows["batch"]
     assert "0:04:03" in rows["batch"]
     assert "running" in rows["layer"]
@@ -45,14 +46,14 @@ def test_a_running_sweep_is_shown_with_its_cells_and_the_time_left(
     assert "failed: no memory" in rows["group"]
     assert "waiting" in rows["instance"]
     # 2 + 4 epochs of a minute, and twice 3 s of start and scoring
-    assert lines[-1] == "1 of 4 cells done, 1 running, 1 failed, 1 to go; about 0:06:06 left"
+    assert lines[-1] == "1 of 4 cells finished, 1 running, 1 failed, 1 to go; about 0:06:06 left"
 
 
 def test_where_no_process_is_at_it_the_command_that_resumes_is_shown(
     sweep: list[Cell], capsys: pytest.CaptureFixture[str]
 ) -> None:
     line, remedy = shown(sweep, capsys)[-2:]
-    assert line.startswith("1 of 4 cells done, 1 failed, 1 interrupted, 1 to go;")
+    assert line.startswith("1 of 4 cells finished, 1 failed, 1 interrupted, 1 to go;")
     assert remedy == f"no process is at it now; resume with: {sweep[0].command}"
 
 
@@ -60,7 +61,7 @@ def test_between_two_cells_a_sweep_is_not_called_stopped(
     sweep: list[Cell], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with held_by_another(sweep[0].folder.with_name(".lock")):
-        assert shown(sweep, capsys)[-1].startswith("1 of 4 cells done")
+        assert shown(sweep, capsys)[-1].startswith("1 of 4 cells finished")
 
 
 def test_time_left_is_unknown_before_anything_is_measured(
@@ -68,7 +69,7 @@ def test_time_left_is_unknown_before_anything_is_measured(
 ) -> None:
     cells = [tiny_cell(tmp_path / "cell")]
     write(cells)
-    assert shown(cells, capsys)[-2] == "0 of 1 cells done, 1 to go; time left unknown"
+    assert shown(cells, capsys)[-2] == "0 of 1 cells finished, 1 to go; time left unknown"
 
 
 def test_a_finished_sweep_has_no_time_left(
@@ -78,7 +79,7 @@ def test_a_finished_sweep_has_no_time_left(
     write(cells)
     write_metrics(cells[0].folder, 0.5, epochs=1, seconds=1.0)
     lines = shown(cells, capsys)
-    assert lines[-1] == "1 of 1 cells done"
+    assert lines[-1] == "1 of 1 cells finished"
     assert any("1 of 2, stopped early" in line for line in lines)
 
 
@@ -89,7 +90,7 @@ def test_a_single_run_has_one_row(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert status.main([str(cell.folder)]) == 0
     out = capsys.readouterr().out
     assert "layer" in out
-    assert "0 of 1 cells done, 1 interrupted; about 0:00:01 left" in out
+    assert "0 of 1 cells finished, 1 interrupted; about 0:00:01 left" in out
 
 
 def test_watch_shows_it_again_until_nothing_is_left(
@@ -107,7 +108,7 @@ def test_watch_shows_it_again_until_nothing_is_left(
     assert status.main([str(tmp_path), "--watch", "7"]) == 0
     out = capsys.readouterr().out
     assert waited == [7.0]
-    assert out.index("0 of 1 cells done") < out.index("1 of 1 cells done")
+    assert out.index("0 of 1 cells finished") < out.index("1 of 1 cells finished")
 
 
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -127,7 +128,7 @@ def test_the_command_prints_no_colours_into_a_pipe(sweep: list[Cell]) -> None:
     done = run(folder.parent, folder.name)
     assert done.returncode == 0
     assert done.stderr == ""
-    assert "1 of 4 cells done" in done.stdout
+    assert "1 of 4 cells finished" in done.stdout
     assert "\x1b" not in done.stdout
 
 

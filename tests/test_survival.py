@@ -15,9 +15,9 @@ import lightning as L
 import pytest
 import torch
 
-from brainseg.runs.cell import LAST, Cell
-from brainseg.runs.checkpoint import save_checkpoint
-from brainseg.training.build import Run
+from brainseg.runs.cell import Cell
+from brainseg.runs.checkpoint import load_checkpoint, save_checkpoint
+from brainseg.runs.folder import LAST, RunFolder
 from brainseg.training.fit import fit
 from tests.conftest import assert_same_outcome, tiny_cell
 
@@ -81,7 +81,7 @@ def test_a_stop_between_training_and_checkpoint_costs_that_epoch_alone(
         patch.setattr("brainseg.runs.checkpoint.save_checkpoint", stop)
         with pytest.raises(Stop):
             fit(broken, title="broken")
-    assert Run(broken.folder).load_checkpoint("last")["epoch"] == 0
+    assert load_checkpoint(broken.folder / LAST)["epoch"] == 0
     fit(broken, title="resumed")
     assert_same_outcome(whole, broken)
 
@@ -156,11 +156,11 @@ def test_a_run_folder_that_was_moved_resumes_with_its_best_epoch(tmp_path: Path)
 def test_an_early_stopped_cell_is_not_trained_one_epoch_more_each_time(tmp_path: Path) -> None:
     cell = tiny_cell(tmp_path / "run", *NEVER_BETTER, "epochs=9")
     fit(cell, title="run")
-    assert Run(cell.folder).metrics["stopped_early"]
-    epochs = Run(cell.folder).metrics["epochs"]
+    assert RunFolder(cell.folder).required_metrics["stopped_early"]
+    epochs = RunFolder(cell.folder).required_metrics["epochs"]
     (cell.folder / "metrics.json").unlink()
     fit(cell, title="again")
-    assert Run(cell.folder).metrics["epochs"] == epochs < 9
+    assert RunFolder(cell.folder).required_metrics["epochs"] == epochs < 9
 
 
 NEVER_BETTER = [

@@ -312,7 +312,7 @@ def test_status_follows_a_sweep_from_another_terminal(tmp_path: Path) -> None:
             time.sleep(0.1)
         shown = status()
         process.send_signal(signal.SIGTERM)
-    assert "0 of 2 cells done, 1 running, 1 to go; about 0:" in shown
+    assert "0 of 2 cells finished, 1 running, 1 to go; about 0:" in shown
     assert " of 200" in shown
     assert "resume with: python -m brainseg.train" in status()
 

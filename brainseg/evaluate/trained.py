@@ -1,6 +1,5 @@
 """Run folders as evaluate needs them: checked, and ready to predict."""
 
-import json
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +8,10 @@ from typing import Any
 from brainseg import hardware
 from brainseg.config import instantiate, refuse_foreign_targets
 from brainseg.data.cache import Scans
-from brainseg.data.datamodule import PARTS
 from brainseg.data.prepare import SKIP
 from brainseg.module import SegmentationModule
-from brainseg.runs.cell import METRICS
 from brainseg.runs.checkpoint import load_checkpoint
+from brainseg.runs.folder import RunFolder
 from brainseg.training.build import load_module
 
 _BUILT = ("data", "split")  # what is instantiated here; load_module checks the rest
@@ -40,8 +38,7 @@ class Trained:
     @property
     def members(self) -> dict[str, list[str]]:
         """The names of the patients of train, val and test."""
-        split = self.metrics["split"]
-        return split.get("members", split)  # type: ignore[no-any-return]
+        return self.metrics["split"]["members"]  # type: ignore[no-any-return]
 
     @property
     def leaky(self) -> bool:
@@ -103,7 +100,7 @@ def open_run(folder: Path, which: str = "best") -> Trained:
     Raises:
         ValueError: the folder is no finished run, or a file of it is missing or broken.
     """
-    metrics = _metrics(folder)
+    metrics = RunFolder(folder).required_metrics
     path = folder / "checkpoints" / f"{which}.ckpt"
     if not path.is_file():
         other = "last" if which == "best" else "best"
@@ -118,34 +115,3 @@ def open_run(folder: Path, which: str = "best") -> Trained:
     own = hardware.on_this_machine(config["trainer"])
     module.to(hardware.device(own["accelerator"]))
     return Trained(folder, config, module, own["precision"], metrics)
-
-
-def _metrics(folder: Path) -> dict[str, Any]:
-    path = folder / METRICS
-    if not path.is_file():
-        raise ValueError(f"{folder} {_why_not(folder)}")
-    try:
-        metrics: dict[str, Any] = json.loads(path.read_text())
-        for part, key in (("split", "leaky"), ("data", "fingerprint")):
-            metrics[part][key]
-        members = metrics["split"].get("members", metrics["split"])
-        for part in PARTS:
-            list(members[part])
-    except (ValueError, TypeError, KeyError) as error:
-        reason = f"no {error}" if isinstance(error, KeyError) else error
-        raise ValueError(
-            f"{path} is broken ({reason}); delete it and give the command that trained the run "
-            "again, which scores its checkpoints anew"
-        ) from error
-    return metrics
-
-
-def _why_not(folder: Path) -> str:
-    if not folder.is_dir():
-        return "is no folder; give that of a finished run, such as outputs/NAME"
-    cells = sorted(path.parent.name for path in folder.glob(f"*/{METRICS}"))
-    if cells:
-        return f"is a sweep; give one of its {len(cells)} finished cells, such as {cells[0]}"
-    if (folder / ".hydra").is_dir():
-        return "is not finished; give the command that trained it again, which resumes it"
-    return f"is no run folder: it has no {METRICS}; give outputs/NAME or multirun/NAME/CELL"

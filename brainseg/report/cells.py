@@ -56,9 +56,7 @@ class Result:
     @property
     def members(self) -> dict[str, list[str]]:
         """The patients of each part."""
-        split = self.metrics["split"]
-        split = split.get("members", split)  # first versions had no level between
-        return {part: split[part] for part in ("train", "val", "test")}
+        return self.metrics["split"]["members"]  # type: ignore[no-any-return]
 
     def score(self, which: str, part: str, name: str = "dice") -> float | None:
         """A score of `metrics.json`, or None where it has none."""

@@ -1,21 +1,17 @@
 """The cells of sweeps, read from their folders: what finished, and what did not and why."""
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
-from omegaconf import OmegaConf
 
 from brainseg.report.cells import SCORES, Result
-from brainseg.runs.cell import HISTORY, METRICS
+from brainseg.runs.folder import ASIDE, CONFIG, METRICS, PATIENTS, RunFolder
 from brainseg.runs.identity import identity
 from brainseg.sweep import manifest
 from brainseg.sweep.manifest import MANIFEST, Listed, Manifest
-from brainseg.sweep.progress import progress
 
 COLUMNS = ("checkpoint", "split", "patient", "institution", "slices", "target", "pixels", *SCORES)
 _AGREE = 1e-4  # patients.csv holds float32 values, metrics.json their mean
@@ -71,7 +67,7 @@ def read(folders: Sequence[Path]) -> Found:
                     "report over one of their sweeps, or move one of the folders away"
                 )
             where[name] = path
-            result = _read_cell(path, cell, listed)
+            result = _read_cell(path, cell)
             if isinstance(result, Result):
                 found.results.append(result)
             else:
@@ -86,7 +82,7 @@ def read(folders: Sequence[Path]) -> Found:
 def _manifest(folder: Path, notes: list[str]) -> Manifest:
     """The cells that a sweep lists, and those in its folder that it does not."""
     folder = folder.absolute()
-    inside = sorted(path.parent for path in folder.glob("*/.hydra") if path.parent.suffix != ".old")
+    inside = sorted(path.parent for path in folder.glob("*/.hydra") if path.parent.suffix != ASIDE)
     unlisted = {path.name: Listed("", "", 0, 0) for path in inside}
     if (folder / MANIFEST).is_file() or not inside:
         listed = manifest.read(folder)
@@ -98,69 +94,29 @@ def _manifest(folder: Path, notes: list[str]) -> Manifest:
     return Manifest(folder, "", unlisted)
 
 
-def _read_cell(path: Path, cell: Listed, listed: Manifest) -> Result | Absent:
+def _read_cell(path: Path, cell: Listed) -> Result | Absent:
+    there = RunFolder(path)
+    if there.state != "finished":
+        trained = "" if there.reason else f"{len(there.history)} of {cell.epochs or '?'} epochs"
+        return Absent(there.name, there.state, there.reason or f"{trained} trained")
     try:
-        if not (path / METRICS).is_file():
-            (state,) = progress(Manifest(listed.folder, listed.command, {path.name: cell}))
-            reason = state.reason or f"{state.epoch} of {cell.epochs or '?'} epochs trained"
-            return Absent(path.name, state.state, reason)
-        return _read_result(path)
-    except Exception as error:  # YAML, JSON, pandas and OmegaConf raise errors of their own
-        first = (str(error).splitlines() or [""])[0]
-        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-        return Absent(path.name, "broken", f"{kind}{first}")
+        return _read_result(there)
+    except ValueError as error:
+        return Absent(there.name, "broken", f"{error}".partition("\n")[0])
 
 
-def _read_result(path: Path) -> Result:
-    try:
-        metrics = json.loads((path / METRICS).read_text(encoding="utf-8"))
-        _refuse_bad(metrics)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f"{METRICS} is broken ({type(error).__name__}: {error}); move the folder away and run "
-            "its command again"
-        ) from error
-    config = OmegaConf.to_container(OmegaConf.load(path / ".hydra/config.yaml"))
-    choices: Any = OmegaConf.load(path / ".hydra/hydra.yaml")
-    assert isinstance(config, dict)
-    if not (path / "patients.csv").is_file():
-        raise ValueError("it has no patients.csv; move the folder away and run its command again")
-    patients = pd.read_csv(path / "patients.csv")
-    if lacking := [name for name in COLUMNS if name not in patients]:
-        raise ValueError(f"patients.csv lacks the column {lacking[0]}")
-    history = _history(path / HISTORY)
-    result = Result(
-        path.name,
-        {str(key): value for key, value in config.items()},
-        {str(group): str(option) for group, option in choices.hydra.runtime.choices.items()},
-        metrics,
-        patients,
-        history,
-    )
+def _read_result(there: RunFolder) -> Result:
+    if not (there.path / PATIENTS).is_file():
+        raise ValueError(f"it has no {PATIENTS}; move the folder away and run its command again")
+    if there.config is None or not there.choices:
+        raise ValueError(f"it has no {CONFIG}; move the folder away and run its command again")
+    if lacking := [name for name in COLUMNS if name not in there.patients]:
+        raise ValueError(f"{PATIENTS} lacks the column {lacking[0]}")
+    history = pd.DataFrame(there.history).astype({"epoch": int} if there.history else {})
+    metrics = there.required_metrics
+    result = Result(there.name, there.config, there.choices, metrics, there.patients, history)
     _refuse_other_patients(result)
     return result
-
-
-def _history(path: Path) -> pd.DataFrame:
-    """A row per epoch; empty where there is none."""
-    if not path.is_file():
-        return pd.DataFrame()
-    history = pd.read_csv(path)
-    if not {"epoch", "val/dice"} <= set(history) or history["epoch"].duplicated().any():
-        raise ValueError(f"{HISTORY} lacks a column, or has an epoch twice")
-    return history
-
-
-def _refuse_bad(metrics: dict[str, Any]) -> None:
-    needed = [metrics["scores"]["best"]["val"]["dice"], metrics["best_epoch"], metrics["epochs"]]
-    needed += [metrics["seed"], *metrics["seconds"].values()]
-    needed += [each.get("dice", 0) for each in metrics["scores"]["best"].values()]
-    if not all(math.isfinite(value) for value in needed):
-        raise ValueError("a number in it is not finite")
-    if not {"train", "val", "test"} <= set(metrics["split"].get("members", metrics["split"])):
-        raise KeyError("split.members")
-    bool(metrics["split"]["leaky"])
-    str(metrics["data"]["fingerprint"])
 
 
 def _refuse_other_patients(result: Result) -> None:

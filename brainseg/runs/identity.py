@@ -14,6 +14,7 @@ _NOT_IDENTITY = (
     "question",
     "report",
     "workers",
+    "jobs",
     "data.root",
     "data.cache_dir",
     "trainer.accelerator",

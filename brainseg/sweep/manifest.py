@@ -1,18 +1,19 @@
-"""`sweep.json`: which cells a sweep has, so that other commands need not compose it again."""
+"""`sweep.json`: the cells that a sweep has, so that other commands need not compose it again."""
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
-from brainseg.files import write_whole
+from brainseg.files import only_one, write_whole
 from brainseg.runs.cell import Cell
+from brainseg.runs.folder import CONFIG, RunFolder
 
 MANIFEST = "sweep.json"
+LOCK = ".lock"  # held while brainseg's own launcher trains
+_WRITING = ".sweep.lock"
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,8 @@ class Listed:
         epochs: passes over the training slices.
         seed: of weights and data order.
         continues: folder name of the shorter cell that it continues if it begins from nothing.
+        command: that asked for it last.
+        refused: why its folder could not be used, which is not noted there.
     """
 
     norm: str
@@ -34,6 +37,8 @@ class Listed:
     epochs: int
     seed: int
     continues: str | None = None
+    command: str = ""
+    refused: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,33 +56,36 @@ class Manifest:
     cells: dict[str, Listed]
 
 
-def write(cells: Sequence[Cell], finished: Sequence[Cell] = ()) -> None:
+def write(cells: Sequence[Cell], finished: Sequence[Cell] = (), refused: str = "") -> None:
     """Write `sweep.json`; cells that an earlier command listed stay listed, before the others.
 
     Args:
-        cells: all cells of the sweep, in the order of training.
+        cells: of the sweep, in the order of training.
         finished: finished cells in its folder, which longer ones may continue.
+        refused: why their folders cannot be used.
     """
-    folder, now = cells[0].folder.parent, listed(cells, finished)
-    before = {name: each for name, each in earlier(folder).items() if name not in now}
-    content = {
-        "command": cells[0].command,
-        "cells": {name: asdict(each) for name, each in (before | now).items()},
-    }
-    write_whole(folder / MANIFEST, json.dumps(content, indent=1))
+    folder = cells[0].folder.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    with only_one(folder / _WRITING, f"{folder / MANIFEST} is being written"):
+        now = listed(cells, finished, refused)
+        before = {name: each for name, each in earlier(folder).items() if name not in now}
+        content = {
+            "command": cells[0].command,
+            "cells": {name: asdict(each) for name, each in (before | now).items()},
+        }
+        write_whole(folder / MANIFEST, json.dumps(content, indent=1))
 
 
-def listed(cells: Sequence[Cell], finished: Sequence[Cell] = ()) -> dict[str, Listed]:
+def listed(
+    cells: Sequence[Cell], finished: Sequence[Cell] = (), refused: str = ""
+) -> dict[str, Listed]:
     """The cells as `sweep.json` lists them, by folder name; arguments as of `write`."""
     found = {}
     for number, cell in enumerate(cells):
         shorter = cell.shorter([*finished, *cells[:number]])
-        found[cell.folder.name] = Listed(
-            cell.choices["norm"],
-            cell.choices["loss"],
-            cell.config["epochs"],
-            cell.config["seed"],
-            shorter.folder.name if shorter else None,
+        continues = shorter.folder.name if shorter else None
+        found[cell.folder.name] = _listed(
+            cell.choices, cell.config, continues=continues, command=cell.command, refused=refused
         )
     return found
 
@@ -95,12 +103,24 @@ def read(folder: Path) -> Manifest:
         raise FileNotFoundError(f"{folder} {what}; give a sweep's folder (multirun/NAME)")
     if (folder / MANIFEST).is_file():
         return _read(folder)
-    if (folder / ".hydra").is_dir():
-        return _of_run(folder)
-    raise FileNotFoundError(
-        f"{folder} holds neither {MANIFEST} nor .hydra/; give the folder of a sweep "
-        "(multirun/NAME) or of a run (outputs/NAME)"
-    )
+    run = RunFolder(folder)
+    if run.config is None:
+        raise FileNotFoundError(
+            f"{folder} holds neither {MANIFEST} nor {CONFIG}; give the folder of a sweep "
+            "(multirun/NAME) or of a run (outputs/NAME)"
+        )
+    return Manifest(folder.parent, "", {run.name: _listed(run.choices, run.config)})
+
+
+def earlier(folder: Path) -> dict[str, Listed]:
+    """What `sweep.json` lists; nothing where there is none, or, with a warning, a broken one."""
+    if not (folder / MANIFEST).is_file():
+        return {}
+    try:
+        return _read(folder).cells
+    except ValueError as error:
+        log.warning("%s", error)
+        return {}
 
 
 def _read(folder: Path) -> Manifest:
@@ -116,25 +136,5 @@ def _read(folder: Path) -> Manifest:
         ) from error
 
 
-def earlier(folder: Path) -> dict[str, Listed]:
-    """What `sweep.json` lists; nothing where there is none, or, with a warning, a broken one."""
-    if not (folder / MANIFEST).is_file():
-        return {}
-    try:
-        return _read(folder).cells
-    except ValueError as error:
-        log.warning("%s", error)
-        return {}
-
-
-def _of_run(folder: Path) -> Manifest:
-    try:
-        config: Any = OmegaConf.load(folder / ".hydra/config.yaml")
-        choices = OmegaConf.load(folder / ".hydra/hydra.yaml").hydra.runtime.choices
-        cell = Listed(choices.norm, choices.loss, config.epochs, config.seed)
-    except Exception as error:  # YAML and OmegaConf raise errors of their own
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ValueError(
-            f"{folder / '.hydra'} is broken ({first}); move {folder} away and run its command again"
-        ) from error
-    return Manifest(folder.parent, "", {folder.name: cell})
+def _listed(choices: Mapping[str, str], config: Mapping[str, Any], **more: Any) -> Listed:
+    return Listed(choices["norm"], choices["loss"], config["epochs"], config["seed"], **more)

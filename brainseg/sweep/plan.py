@@ -10,6 +10,7 @@ from rich.text import Text
 
 from brainseg.logs import clock
 from brainseg.runs.cell import Cell
+from brainseg.runs.folder import RunFolder
 from brainseg.sweep import manifest
 from brainseg.sweep.progress import progress, seconds_for
 from brainseg.sweep.table import settings, varied_keys
@@ -61,7 +62,7 @@ def plan(cells: Sequence[Cell], finished: Sequence[Cell] = ()) -> Group:
 
 
 def _as_begun(cells: Sequence[Cell], finished: Sequence[Cell]) -> list[Cell]:
-    own = [cell.saved_config() for cell in cells]
+    own = [RunFolder(cell.folder).config for cell in cells]
     known = [config for config in (*own, *(cell.config for cell in finished)) if config]
     begun = []
     for cell, saved in zip(cells, own, strict=True):
@@ -93,12 +94,13 @@ def _table(planned: Sequence[Planned]) -> Table:
 
 
 def _state(cell: Cell, others: Sequence[Cell]) -> str:
-    if cell.finished:
-        return "done"
-    if done := cell.epochs_done:
-        state = f"resumes after epoch {done}"
+    there = cell.found()
+    if there.finished:
+        return "finished"
+    if there.history:
+        state = f"resumes after epoch {len(there.history)}"
     elif shorter := cell.shorter(others):
         state = f"continues from {shorter.folder.name}"
     else:
         state = "to train"
-    return f"{state}; failed before: {reason}" if (reason := cell.failure()) else state
+    return f"{state}; failed before: {there.failure}" if there.failure else state

@@ -1,21 +1,48 @@
-"""A cell's process: where it comes from, and how it is waited for and ended."""
+"""A cell's process: where it comes from, what it does, and how it is waited for and ended."""
 
 import logging
-import math
 import multiprocessing
+import os
 import signal
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from multiprocessing import forkserver
+from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from types import ModuleType
 from typing import Any
 
-from brainseg.sweep.worker import Task, attempt_in_child, keep_failure
+from hydra._internal.callbacks import Callbacks
+from hydra.core.utils import JobRuntime, run_job, setup_globals
+from hydra.types import HydraContext
+from omegaconf import DictConfig
+
+from brainseg import hardware
+from brainseg.errors import TERMINATED, reason, terminable
+from brainseg.runs.cell import Cell
+from brainseg.sweep.worker import Turn, keep_failure, train_cell
+
+_PATIENCE = 30  # seconds that a cell has to end by itself once its sweep is gone
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Slot:
+    """What a process may use: with several cells side by side, a part of the machine.
+
+    Attributes:
+        cores: for torch's threads and the loader's processes; None for all.
+        card: the GPU, as CUDA_VISIBLE_DEVICES names it; None leaves that as it is.
+    """
+
+    cores: int | None = None
+    card: str | None = None
 
 
 def processes() -> Any:
@@ -24,7 +51,7 @@ def processes() -> Any:
     It and they ignore Ctrl-C, which reaches this process too; this one ends them by SIGTERM.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["brainseg.training.fit"])
+    context.set_forkserver_preload(["brainseg.training.fit", __name__])
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     with without_main():
         forkserver.ensure_running()
@@ -47,47 +74,105 @@ def without_main() -> Iterator[None]:
         sys.modules["__main__"] = main
 
 
-def train_in_child(context: Any, task: Task, job_logging: dict[str, Any]) -> None:
-    """Train a cell in a process of its own; whatever happens to it ends here."""
-    cell, limit = task.cell, task.cell.config["limit"]
-    name = cell.folder.name
-    child = context.Process(target=attempt_in_child, args=(task, job_logging), name=name)
-    with without_main():
-        child.start()
-    late = False
+class Child:
+    """A cell that trains in a process of its own; whatever happens to that ends here.
+
+    Args:
+        context: of `processes`.
+        cell: whose `limit` (hours) it may take.
+        config: composed, with Hydra's own settings.
+        turn: what it is told.
+        slot: what it may use.
+    """
+
+    def __init__(
+        self, context: Any, cell: Cell, config: DictConfig, turn: Turn, slot: Slot
+    ) -> None:
+        self.cell, self.turn, self.slot = cell, turn, slot
+        limit = cell.config["limit"]
+        self._end = time.monotonic() + limit * 3600 if limit else None
+        self._process: BaseProcess = context.Process(
+            target=_train, args=(config, turn, slot), name=cell.folder.name
+        )
+        with without_main():
+            self._process.start()
+
+    def over(self) -> bool:
+        """Whether it has ended, or has to be ended since its time is up."""
+        return self._late() or not self._process.is_alive()
+
+    def finish(self) -> None:
+        """End it if it still runs; note and say why it did not finish its cell."""
+        late = self._process.is_alive() and self._late()
+        code, there = self.stop(), self.cell.found()
+        if there.finished:
+            return
+        if late:
+            limit = self.cell.config["limit"]
+            keep_failure(there.path, f"took longer than limit={limit} hours; the next call resumes")
+        elif code < 0:
+            cause = "; often out of memory" if code == -signal.SIGKILL else ""
+            keep_failure(there.path, f"killed by {signal.Signals(-code).name}{cause}")
+        elif not there.reason:
+            keep_failure(there.path, f"stopped with exit code {code}")
+        log.error("%s  failed: %s", self.turn.title, self.cell.found().reason)
+
+    def stop(self) -> int:
+        """End it, gently first; its exit code, below 0 for a signal."""
+        child = self._process
+        try:
+            if child.is_alive():
+                child.terminate()
+                child.join(10)
+        finally:  # also at a second Ctrl-C
+            child.kill()
+            child.join()
+        code = child.exitcode
+        assert code is not None
+        child.close()
+        return code
+
+    def _late(self) -> bool:
+        return self._end is not None and time.monotonic() > self._end
+
+    @staticmethod
+    def wait(children: Sequence["Child"]) -> None:
+        """Wait until one of them is over; not at all where there is none."""
+        if not children:  # else `wait` never returns
+            return
+        ends = [child._end for child in children if child._end is not None]
+        left = max(0.0, min(3600.0, min(ends) - time.monotonic())) if ends else None
+        wait([child._process.sentinel for child in children], left)
+
+
+def _train(config: DictConfig, turn: Turn, slot: Slot) -> None:
+    """What a cell's process does: what Hydra's own launchers do, and end with its sweep."""
+    end_with_parent()
+    hardware.use(slot.cores, slot.card)
+    setup_globals()
+    JobRuntime.instance().set("name", config.hydra.job.name)
     try:
-        late = not _ended(child, math.inf if limit is None else limit * 3600)
-    finally:
-        code = _stop(child)
-    if late:
-        keep_failure(cell, f"took longer than limit={limit} hours; the next call resumes it")
-    elif code < 0:
-        cause = "; often out of memory" if code == -signal.SIGKILL else ""
-        keep_failure(cell, f"killed by {signal.Signals(-code).name}{cause}")
-    elif not cell.finished and cell.failure() is None:
-        keep_failure(cell, f"stopped with exit code {code}")
-    if not cell.finished:
-        log.error("%s  failed: %s", task.title, cell.failure())
+        with terminable():
+            run_job(
+                hydra_context=HydraContext(config_loader=None, callbacks=Callbacks(config)),  # type: ignore[arg-type]
+                task_function=partial(train_cell, turn=turn),
+                config=config,
+                job_dir_key="hydra.sweep.dir",
+                job_subdir_key="hydra.sweep.subdir",
+            )
+    except Exception as error:
+        sys.exit(reason(error))
 
 
-def _ended(child: BaseProcess, seconds: float) -> bool:
-    """Whether a child ends within so many seconds."""
-    end = time.monotonic() + seconds
-    while child.is_alive() and (left := end - time.monotonic()) > 0:
-        child.join(min(left, 3600))  # the system's own limit is some weeks
-    return not child.is_alive()
+def end_with_parent() -> None:
+    """End when the process that started this one ends, also where it was killed."""
+    threading.Thread(target=_follow_parent, daemon=True).start()
 
 
-def _stop(child: BaseProcess) -> int:
-    """End a child that still runs, gently first; its exit code, below 0 for a signal."""
-    try:
-        if child.is_alive():
-            child.terminate()
-            child.join(10)
-    finally:  # also at a second Ctrl-C
-        child.kill()
-        child.join()
-    code = child.exitcode
-    assert code is not None
-    child.close()
-    return code
+def _follow_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(_PATIENCE)
+    os._exit(TERMINATED)  # the main thread never came to it, as in a driver that hangs

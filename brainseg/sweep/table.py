@@ -3,20 +3,25 @@
 import io
 import shutil
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from brainseg.runs.cell import Cell, read_metrics
+from brainseg.runs.cell import Cell
+from brainseg.runs.folder import RunFolder
 
 _ALWAYS_SHOWN = ("norm", "loss", "epochs", "seed")
 
 
-def results(cells: Sequence[Cell]) -> Table:
-    """A row per cell: finished ones by val Dice, best first, then the others with their reason."""
+def results(cells: Sequence[Cell], refused: Mapping[str, str] | None = None) -> Table:
+    """A row per cell: finished ones by val Dice, best first, then the others with their reason.
+
+    Args:
+        cells: of a sweep.
+        refused: why a cell could not use its folder, by folder name.
+    """
     varied = varied_keys(cells)
     table = Table(
         *("norm", "loss", "epochs", "seed", *varied),
@@ -24,8 +29,9 @@ def results(cells: Sequence[Cell]) -> Table:
         caption="Dice by patient: mean over patients, on the original pixels, of the epoch that "
         "was best on val. Choose on val; test only says how good the choice is.",
     )
-    for cell in sorted(cells, key=_rank):
-        table.add_row(*map(escape, (*settings(cell, varied), *_outcome(cell))))
+    found = [(cell, cell.found(), (refused or {}).get(cell.folder.name, "")) for cell in cells]
+    for cell, there, why in sorted(found, key=lambda each: 1.0 if each[2] else _rank(each[1])):
+        table.add_row(*map(escape, (*settings(cell, varied), *_outcome(there, why))))
     return table
 
 
@@ -52,6 +58,9 @@ def varied_keys(cells: Sequence[Cell]) -> list[str]:
 
     A group whose option differs stands for its keys: `sampler`, not `sampler.share`.
     """
+    cells = [cell for cell in cells if "model" in cell.config]  # of others little is known
+    if not cells:
+        return []
     groups = [g for g in cells[0].choices if len({cell.choices.get(g) for cell in cells}) > 1]
     identities = [cell.identity for cell in cells]
     keys = [
@@ -62,15 +71,18 @@ def varied_keys(cells: Sequence[Cell]) -> list[str]:
     return [key for key in groups + keys if key not in _ALWAYS_SHOWN]
 
 
-def _rank(cell: Cell) -> float:
-    return -_metrics(cell)["scores"]["best"]["val"]["dice"] if cell.finished else float("inf")
+def _rank(there: RunFolder) -> float:
+    return -(there.dice or 0.0) if there.finished else 1.0
 
 
-def _outcome(cell: Cell) -> list[str]:
-    name = cell.folder.name
-    if not cell.finished:
-        return ["", "", "", "", name, f"failed: {cell.failure() or 'not run'}"]
-    metrics = _metrics(cell)
+def _outcome(there: RunFolder, refused: str) -> list[str]:
+    name = there.path.name
+    if refused:
+        return ["", "", "", "", name, f"refused: {refused}"]
+    if not there.finished:
+        state = {"new": "failed: not run", "interrupted": "interrupted", "running": "running"}
+        return ["", "", "", "", name, state.get(there.state, f"failed: {there.reason}")]
+    metrics = there.required_metrics
     best = metrics["scores"]["best"]
     return [
         f"{best['val']['dice']:.3f}",
@@ -80,9 +92,3 @@ def _outcome(cell: Cell) -> list[str]:
         name,
         "LEAKY split" if metrics["split"]["leaky"] else "finished",
     ]
-
-
-def _metrics(cell: Cell) -> dict[str, Any]:
-    metrics = read_metrics(cell.folder)
-    assert metrics is not None
-    return metrics

@@ -1,123 +1,197 @@
-"""One try at a cell: every way in which it can end becomes one line and an exit code."""
+"""The Hydra task: one cell, in whatever process a launcher gives it, to its best val Dice.
+
+Every way in which a cell can end becomes one line, and a note in its folder.
+"""
 
 import logging
 import multiprocessing
 import os
+import shlex
 import signal
 import sys
-import threading
-import time
-from dataclasses import dataclass
-from multiprocessing.connection import wait
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, NoReturn
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
 
 from brainseg import logs
-from brainseg.errors import INTERRUPTED, TERMINATED, reason, terminable
-from brainseg.runs.cell import LAST, Cell
+from brainseg.config import check
+from brainseg.errors import INTERRUPTED, TERMINATED, reason
+from brainseg.runs.cell import Cell, finished_in
+from brainseg.runs.folder import LAST, LOG, RunFolder
+from brainseg.runs.identity import folder_name
+from brainseg.sweep import manifest
+from brainseg.sweep.plan import plan
+from brainseg.sweep.table import text
+
+COMMAND = "BRAINSEG_COMMAND"  # in the environment: the command line, which workers do not have
+OURS = "brainseg"  # our launcher's name, as `hydra/launcher` has it
 
 log = logging.getLogger(__name__)
 
-_PATIENCE = 30  # seconds that a cell has to end by itself once its sweep is gone
-
 
 @dataclass(frozen=True)
-class Task:
-    """A cell to train.
+class Turn:
+    """What our launcher knows of a cell's turn in its sweep, and no other launcher does.
 
     Attributes:
-        cell: its precision and accelerator are resolved.
         title: what its lines in the log begin with, such as `cell 3 of 18 group-dice-e50-s0`.
-        epochs_after: epochs that a sweep has still to train after it.
-        shorter: a finished cell that it continues.
+        epochs_after: epochs that the sweep has still to train after it, by one process.
+        alone: whether no other cell trains beside it, so that it may draw a progress bar.
     """
 
-    cell: Cell
     title: str
     epochs_after: int = 0
-    shorter: Cell | None = None
+    alone: bool = True
 
 
-def attempt(task: Task) -> int:
-    """Train a cell in this process; the exit code."""
+def train_cell(cfg: DictConfig, turn: Turn | None = None) -> float | None:
+    """Train one cell, or resume, continue or skip it; what every launcher calls.
+
+    Returns:
+        Its best val Dice, on the original pixels; None where it failed, which is said in one line
+        and noted in its folder, or where it is only planned.
+
+    Raises:
+        SystemExit: interrupted (130, 143); or a run that is no sweep failed (1).
+    """
+    settings = HydraConfig.get()
+    sweep = settings.mode == RunMode.MULTIRUN
+    folder = Path(settings.runtime.output_dir)
+    cell = cell_of(cfg, settings, folder)
     try:
-        with terminable():
-            from brainseg.training.fit import fit  # imports torch: in a child, or in a single run
-
-            logs.adopt_lightning()
-            fit(
-                task.cell,
-                title=task.title,
-                epochs_after=task.epochs_after,
-                bar=sys.stderr.isatty(),
-                shorter=task.shorter,
-            )
+        check(cell.config)
+        if cell.config["plan"]:
+            log.info(text(plan([cell], finished_in(folder.parent) if sweep else ())))
+            return None
+        return _train(cell, turn or Turn(folder.name), listed=sweep and turn is None)
     except (KeyboardInterrupt, SystemExit) as stop:  # Lightning turns the first into the second
-        return interrupted(stop, task.cell)
+        interrupted(stop, cell.command)
     except Exception as error:
-        return refuse(error, task.cell)
-    return 0
+        refuse(error, cell, listed=sweep)
+        if sweep:
+            return None
+        sys.exit(1)
 
 
-def attempt_in_child(task: Task, job_logging: dict[str, Any]) -> None:
-    """What a cell's process does: train, and end with the sweep that started it."""
-    end_with_parent()
-    try:
-        logs.configure(job_logging, task.cell.folder)
-    except OSError as error:
-        sys.exit(reason(error))
-    sys.exit(attempt(task))
+def _train(cell: Cell, turn: Turn, *, listed: bool) -> float:
+    from brainseg.training.fit import fit  # imports torch: not in the process that owns a sweep
+
+    logs.adopt_lightning()
+    cell = resolved(cell)
+    siblings = finished_in(cell.folder.parent)
+    if listed:
+        manifest.write([cell], siblings)
+    return fit(
+        cell,
+        title=turn.title,
+        epochs_after=turn.epochs_after,
+        bar=turn.alone and sys.stderr.isatty(),
+        shorter=cell.shorter(siblings),
+    )
 
 
-def end_with_parent() -> None:
-    """End when the process that started this one ends, also where it was killed."""
-    threading.Thread(target=_follow_parent, daemon=True).start()
+def resolved(cell: Cell) -> Cell:
+    """The cell with its accelerator and precision as this machine has them; imports torch."""
+    from brainseg.hardware import resolve
+
+    trainer = cell.config["trainer"]
+    return replace(cell, config=cell.config | {"trainer": trainer | resolve(trainer)})
 
 
-def _follow_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    wait([parent.sentinel])
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(_PATIENCE)
-    os._exit(TERMINATED)  # the main thread never came to it, as in a driver that hangs
+def cell_of(cfg: DictConfig, settings: Any, folder: Path) -> Cell:
+    """The cell of a composed configuration.
+
+    Args:
+        cfg: composed; a node `hydra` in it is left out.
+        settings: Hydra's own.
+        folder: the run folder.
+    """
+    sweep = settings.mode == RunMode.MULTIRUN
+    name = Path(settings.sweep.dir).name if sweep else folder.name
+    return Cell(_config(cfg), _choices(settings), folder, command(name))
 
 
-def interrupted(stop: BaseException, cell: Cell) -> int:
-    """Print the command that resumes, deaf to further signals; the exit code."""
+def command(name: str) -> str:
+    """The command line of this run or sweep, with the name that it was given or was run under."""
+    given = os.environ.get(COMMAND, "python -m brainseg.train")
+    return f"{given} {shlex.quote(f'name={name}')}"
+
+
+def interrupted(stop: BaseException, resume: str) -> NoReturn:
+    """Print the command that resumes, deaf to further signals, and exit with 130 or 143."""
     for sign in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sign, signal.SIG_IGN)
     # a sweep says it for its cells
     level = logging.DEBUG if multiprocessing.parent_process() else logging.WARNING
-    log.log(level, "interrupted; the epoch under way is lost; resume with: %s", cell.command)
-    return TERMINATED if getattr(stop, "code", None) == TERMINATED else INTERRUPTED
+    log.log(level, "interrupted; the epoch under way is lost; resume with: %s", resume)
+    sys.exit(TERMINATED if getattr(stop, "code", None) == TERMINATED else INTERRUPTED)
 
 
-def refuse(error: Exception, cell: Cell | None = None) -> int:
-    """Say in one line what went wrong; a traceback goes to the log file alone."""
+def refuse(error: Exception, cell: Cell | None = None, *, listed: bool = False) -> None:
+    """Say in one line what went wrong; a traceback goes to the log file alone.
+
+    Args:
+        error: what was raised.
+        cell: the cell that failed; the reason is noted in its folder.
+        listed: note it in `sweep.json` where the folder is another cell's.
+    """
     expected = isinstance(error, ValueError | OSError | FloatingPointError | MemoryError)
-    text = reason(error)
-    if cell is not None and _is_own(cell):
-        keep_failure(cell, text)
+    said = reason(error)
+    if cell is not None and cell.owns_folder():
+        keep_failure(cell.folder, said)
         if not expected:
-            text += f" (traceback in {cell.folder / 'train.log'})"
+            said += f" (traceback in {cell.folder / LOG})"
         if (cell.folder / LAST).is_file():
-            text += f"; resume with: {cell.command}"
-    log.error(text)
+            said += f"; resume with: {cell.command}"
+    elif cell is not None and listed:
+        manifest.write([cell], refused=said)
+    log.error(said)
     log.debug("traceback", exc_info=error)
-    return 1
 
 
-def _is_own(cell: Cell) -> bool:
-    """Whether the folder is the cell's, so that a failure may be noted in it."""
-    try:
-        return not cell.changed()
-    except ValueError:  # its configuration is broken, which may be the very error
-        return False
-
-
-def keep_failure(cell: Cell, text: str) -> None:
+def keep_failure(folder: Path, why: str) -> None:
     """Write why a try failed into the cell's folder, if that can be written."""
     try:
-        cell.write_failure(text)
+        RunFolder(folder).keep_failure(why)
     except OSError as error:  # such as the full disk that is the reason
-        log.debug("the reason could not be kept in %s: %s", cell.folder, error)
+        log.debug("the reason could not be kept in %s: %s", folder, error)
+
+
+def _cell_folder(*, _root_: DictConfig) -> str:
+    """The name of a cell's folder, for `hydra.sweep.subdir`: every launcher writes to the same."""
+    config, choices = _config(_root_), _choices(_root_.hydra)
+    default = _default(choices["norm"], choices["loss"])
+    name = folder_name(config, choices, default)
+    older = folder_name(config, choices, default, modules=True)  # up to ab2aa83
+    sweep = Path(_root_.hydra.sweep.dir)
+    return older if (sweep / older).is_dir() and not (sweep / name).is_dir() else name
+
+
+@cache
+def _default(norm: str, loss: str) -> dict[str, Any]:
+    return _config(hydra.compose("train", [f"norm={norm}", f"loss={loss}"]))
+
+
+def _config(cfg: DictConfig) -> dict[str, Any]:
+    plain = {str(key): _plain(cfg[key]) for key in cfg if key != "hydra"}
+    return plain
+
+
+def _choices(settings: Any) -> dict[str, str]:
+    chosen: Mapping[str, str] = _plain(settings.runtime.choices)
+    return {group: option for group, option in chosen.items() if "/" not in group}
+
+
+def _plain(node: Any) -> Any:
+    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+
+
+# at import, for the workers of joblib and submitit, which import the task and nothing else
+OmegaConf.register_new_resolver("cell_folder", _cell_folder, replace=True)

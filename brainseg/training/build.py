@@ -1,8 +1,5 @@
-"""From a configuration, or a run folder, to objects: data, module, trainer."""
+"""From a configuration, or a checkpoint, to objects: data, module, trainer."""
 
-import json
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +14,6 @@ from brainseg import hardware
 from brainseg.config import instantiate, refuse_foreign_targets
 from brainseg.data.datamodule import SegmentationDataModule
 from brainseg.module import SegmentationModule
-from brainseg.runs.cell import METRICS
 from brainseg.runs.checkpoint import Checkpoint, WholeFileIO, load_checkpoint, load_weights
 
 
@@ -126,35 +122,6 @@ def _checkpoints(folder: Path) -> list[L.Callback]:
     )
     last = Checkpoint(folder, "last", save_top_k=1, enable_version_counter=False)
     return [best, last]
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished run folder, as evaluate, predict and report read it.
-
-    Raises:
-        FileNotFoundError: on first use, where the folder lacks the file that is asked for.
-    """
-
-    folder: Path
-
-    @cached_property
-    def config(self) -> dict[str, Any]:
-        """The resolved configuration."""
-        return self.load_checkpoint()["config"]  # type: ignore[no-any-return]
-
-    @cached_property
-    def metrics(self) -> dict[str, Any]:
-        """`metrics.json`."""
-        return json.loads((self.folder / METRICS).read_text())  # type: ignore[no-any-return]
-
-    def load_checkpoint(self, which: str = "best") -> dict[str, Any]:
-        """A checkpoint, read with `weights_only=True`; `which` is best or last."""
-        return load_checkpoint(self.folder / "checkpoints" / f"{which}.ckpt")
-
-    def load_module(self, which: str = "best") -> SegmentationModule:
-        """The trained module in eval mode, on the CPU."""
-        return load_module(self.folder / "checkpoints" / f"{which}.ckpt")
 
 
 def load_module(path: Path) -> SegmentationModule:

@@ -3,11 +3,10 @@
 import logging
 import shutil
 
-from brainseg.runs.cell import BEST, HISTORY, LAST, Cell, read_metrics
+from brainseg.runs.cell import Cell
 from brainseg.runs.checkpoint import load_checkpoint, save_checkpoint
+from brainseg.runs.folder import BEST, HISTORY, LAST, SPLIT, RunFolder
 from brainseg.runs.provenance import source_digest, versions
-
-SPLIT = "split.json"
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +38,7 @@ def take_over(cell: Cell, shorter: Cell, title: str) -> None:
 
 def _foreign(cell: Cell, shorter: Cell) -> str | None:
     """Why the sibling's weights may not be those that this code would have trained, or None."""
-    metrics = read_metrics(shorter.folder) or {}
+    metrics = RunFolder(shorter.folder).metrics or {}
     if (metrics.get("versions"), metrics.get("source")) != (versions(), source_digest()):
         return "was made by another version"
     try:

@@ -4,6 +4,7 @@ import json
 import logging
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -14,13 +15,14 @@ from brainseg.data.datamodule import PARTS, SegmentationDataModule
 from brainseg.files import only_one, write_whole
 from brainseg.hardware import describe, keep_freed_memory, peak_memory
 from brainseg.module import SegmentationModule
-from brainseg.runs.cell import FAILED, HISTORY, LAST, Cell, read_metrics
+from brainseg.runs.cell import Cell
 from brainseg.runs.checkpoint import load_checkpoint, load_weights
+from brainseg.runs.folder import FAILED, HISTORY, LAST, METRICS, SPLIT, RunFolder
 from brainseg.runs.identity import differences, identity
 from brainseg.runs.provenance import about_code, about_data
 from brainseg.training.build import build, build_trainer
 from brainseg.training.callbacks import History
-from brainseg.training.continuation import SPLIT, take_over
+from brainseg.training.continuation import take_over
 from brainseg.training.results import log_hyperparameters, log_scores, write
 from brainseg.training.score import Scored, score
 
@@ -51,18 +53,27 @@ def fit(
         FloatingPointError: the loss was not finite.
     """
     cell.folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = cell.folder.with_name(f".{cell.folder.name}.lock")
-    with only_one(lock, f"{cell.folder} is being trained"):
+    with only_one(RunFolder(cell.folder).lock, f"{cell.folder} is being trained"):
         cell.refuse_other()
         if cell.finished:
             log.info("%s  finished before; choose another name=... to train it again", title)
         else:
             cell.claim()
-            (cell.folder / FAILED).unlink(missing_ok=True)
+            _clear(cell.folder, title)
             _fit(cell, title, epochs_after, bar, shorter)
-    metrics = read_metrics(cell.folder)
-    assert metrics is not None
-    return float(metrics["scores"]["best"]["val"]["dice"])
+    dice = RunFolder(cell.folder).dice
+    assert dice is not None
+    return dice
+
+
+def _clear(folder: Path, title: str) -> None:
+    """Remove what the last try left that says how it ended."""
+    try:
+        _ = RunFolder(folder).metrics
+    except ValueError as error:
+        log.warning("%s  scores its checkpoints anew: %s", title, error)
+    for name in (METRICS, FAILED):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _fit(cell: Cell, title: str, epochs_after: int, bar: bool, shorter: Cell | None) -> None:

@@ -12,7 +12,8 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from brainseg.data.datamodule import PARTS, SegmentationDataModule
 from brainseg.files import write_whole
-from brainseg.runs.cell import METRICS, Cell
+from brainseg.runs.cell import Cell
+from brainseg.runs.folder import METRICS, PATIENTS, PREDICTIONS
 from brainseg.training.score import Scored
 
 
@@ -38,9 +39,9 @@ def write(
     table = pd.concat(tables)
     first = ["checkpoint", "split"]
     table = table[first + [name for name in table.columns if name not in first]]
-    write_whole(folder / "patients.csv", table.to_csv(index=False))
+    write_whole(folder / PATIENTS, table.to_csv(index=False))
     tested = data.scans.index.iloc[data.split.test]
-    partial = folder / "predictions.npz.part"
+    partial = folder / f"{PREDICTIONS}.part"
     with partial.open("wb") as file:
         np.savez_compressed(
             file,
@@ -49,7 +50,7 @@ def write(
             patient=tested["patient"].to_numpy(dtype=str),
             slice=tested["slice"].to_numpy(),
         )
-    partial.replace(folder / "predictions.npz")
+    partial.replace(folder / PREDICTIONS)
     write_whole(folder / METRICS, json.dumps(metrics, indent=1))
 
 

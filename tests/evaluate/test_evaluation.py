@@ -16,7 +16,8 @@ from brainseg.evaluate.overlap import NAMES
 from brainseg.evaluate.predict import volumes
 from brainseg.evaluate.request import Request
 from brainseg.evaluate.trained import open_run
-from brainseg.training.build import Run
+from brainseg.runs.checkpoint import load_checkpoint
+from brainseg.runs.folder import BEST, RunFolder
 from tests.evaluate.conftest import Train, rename
 
 COUNTS = ["slices", "tp", "predicted", "target", "pixels"]
@@ -69,7 +70,7 @@ def test_scores_are_those_of_the_run_itself(
     own = own[(own["checkpoint"] == checkpoint) & (own["split"] == split)].set_index("patient")
     found = patients(tmp_path / "out")
     pd.testing.assert_frame_equal(found[SHARED], own[SHARED], check_exact=True)
-    expected = Run(run).metrics["scores"][checkpoint][split]
+    expected = RunFolder(run).required_metrics["scores"][checkpoint][split]
     overlap = card(tmp_path / "out")["overlap"]["patient"]
     for name in ("dice", "iou", "precision", "recall", "accuracy"):
         assert overlap[name]["value"] == pytest.approx(expected[name], abs=1e-6)
@@ -98,7 +99,7 @@ def test_every_picture_is_written_and_shown_in_the_card(tested: Path) -> None:
 
 def test_tables_hold_every_patient_and_slice_with_all_scores(run: Path, tested: Path) -> None:
     by_patient, by_slice = patients(tested), pd.read_csv(tested / "slices.csv")
-    assert sorted(by_patient.index) == Run(run).metrics["split"]["members"]["test"]
+    assert sorted(by_patient.index) == RunFolder(run).required_metrics["split"]["members"]["test"]
     assert by_patient["slices"].sum() == len(by_slice)
     more = {"hd95_px", "surface_dice", "volume_error", "lesions_true", "false_alarms"}
     assert {"institution", "missing", "part", *SHARED, *NAMES, *more} <= set(by_patient.columns)
@@ -191,7 +192,7 @@ def test_an_ensemble_is_scored_on_its_mean_probability(
 
 def test_all_holds_every_part_and_says_that_it_flatters(run: Path, tmp_path: Path) -> None:
     evaluate(Request((run,), "all", out=tmp_path / "out"))
-    members = Run(run).metrics["split"]["members"]
+    members = RunFolder(run).required_metrics["split"]["members"]
     part = patients(tmp_path / "out")["part"]
     assert {name: sorted(part.index[part == name]) for name in members} == members
     assert (
@@ -211,7 +212,7 @@ def test_patients_of_another_folder_are_scored(run: Path, strangers: Path, tmp_p
 def test_a_seen_patient_among_them_is_refused_by_name(
     run: Path, strangers: Path, tmp_path: Path
 ) -> None:
-    seen = Run(run).metrics["split"]["members"]["val"][0]
+    seen = RunFolder(run).required_metrics["split"]["members"]["val"][0]
     rename(strangers, sorted(path.name for path in strangers.iterdir())[0], seen)
     request = Request((run,), "all", root=strangers, out=tmp_path / "out")
     with pytest.raises(ValueError, match=seen):
@@ -224,7 +225,7 @@ def test_a_seen_patient_among_them_is_refused_by_name(
 def test_scans_that_moved_give_the_same_scores_from_their_new_place(
     run: Path, tested: Path, tmp_path: Path
 ) -> None:
-    config = Run(run).config["data"]["reader"]
+    config = load_checkpoint(run / BEST)["config"]["data"]["reader"]
     keys = ("patients", "slices", "size", "seed")
     Phantom(**{key: config[key] for key in keys}).find(tmp_path / "moved")
     evaluate(Request((run,), root=tmp_path / "moved", out=tmp_path / "out"))
@@ -266,7 +267,7 @@ def test_a_leaky_run_is_scored_on_its_slices_and_says_so(
         evaluate(Request((leaky, other), out=tmp_path / "both"))
     evaluate(Request((leaky,), "all", root=strangers, out=tmp_path / "unseen"))
     assert "LEAKY" not in (tmp_path / "unseen/card.md").read_text()
-    config = Run(leaky).config["data"]["reader"]
+    config = load_checkpoint(leaky / BEST)["config"]["data"]["reader"]
     keys = ("patients", "slices", "size", "seed")
     Phantom(**{key: config[key] for key in keys}).find(tmp_path / "moved")
     evaluate(Request((leaky,), root=tmp_path / "moved", out=tmp_path / "again"))

@@ -21,7 +21,7 @@ def test_every_finished_cell_is_read(tmp_path: Path) -> None:
 
 def test_a_cell_that_never_began_is_listed(tmp_path: Path) -> None:
     found = read([write(sweep(AXES), tmp_path / "toy", listed=["layer-0"])])
-    assert [(each.name, each.state) for each in found.absent] == [("layer-0", "waiting")]
+    assert [(each.name, each.state) for each in found.absent] == [("layer-0", "new")]
     assert found.absent[0].reason == "0 of 9 epochs trained"
 
 
@@ -42,7 +42,7 @@ def test_a_failed_cell_is_listed_with_its_reason(tmp_path: Path) -> None:
         ("patients.csv", None, "no patients.csv; move the folder away"),
         ("patients.csv", "", "No columns"),
         ("history.csv", "epoch,val/dice\n1,0.5\n1,0.6\n", "an epoch twice"),
-        ("history.csv", "epoch\n1\n", "lacks a column"),
+        ("history.csv", "epoch\n1\n", "no 'val/dice'"),
         ("patients.csv", "checkpoint,split\nbest,test\n", "lacks the column patient"),
         (".hydra/config.yaml", "a: [", "expected"),
     ],

@@ -5,6 +5,7 @@ import pytest
 from brainseg.config import check, compose
 from brainseg.files import write_whole
 from brainseg.runs.cell import Cell
+from brainseg.runs.folder import RunFolder
 from brainseg.runs.identity import differences, folder_name, identity
 from tests.conftest import plain, tiny_cell, tiny_config
 
@@ -101,8 +102,8 @@ def test_the_same_cell_claims_its_folder_again(tmp_path: Path) -> None:
     cell = tiny_cell(tmp_path / "run")
     cell.claim()
     cell.claim()
-    assert cell.changed() == []
-    assert cell.saved_config() == cell.config
+    assert cell.owns_folder()
+    assert RunFolder(cell.folder).config == cell.config
 
 
 @pytest.mark.parametrize(
@@ -132,9 +133,9 @@ def test_seed_zero_is_a_seed() -> None:
 
 def test_a_failure_is_kept_with_its_reason(tmp_path: Path) -> None:
     cell: Cell = tiny_cell(tmp_path)
-    assert cell.failure() is None
-    cell.write_failure("no memory")
-    assert cell.failure() == "no memory"
+    assert cell.found().failure is None
+    cell.found().keep_failure("no memory")
+    assert cell.found().failure == "no memory"
 
 
 def test_write_whole_leaves_no_partial_file(tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ def test_the_cells_are_listed_in_the_order_of_training(tmp_path: Path) -> None:
     assert manifest.folder == tmp_path
     assert manifest.command == cells[0].command
     assert list(manifest.cells.items()) == [
-        ("b", Listed("layer", "bce_dice", 3, 0)),
-        ("a", Listed("batch", "dice", 5, 7)),
+        ("b", Listed("layer", "bce_dice", 3, 0, command=cells[0].command)),
+        ("a", Listed("batch", "dice", 5, 7, command=cells[0].command)),
     ]
 
 
@@ -68,7 +68,7 @@ def test_a_single_run_is_a_sweep_of_one(tmp_path: Path) -> None:
 def test_a_single_run_with_a_broken_configuration_is_refused(text: str, tmp_path: Path) -> None:
     tiny_cell(tmp_path / "run").claim()
     (tmp_path / "run/.hydra/config.yaml").write_text(text)
-    with pytest.raises(ValueError, match=r"run/\.hydra is broken") as error:
+    with pytest.raises(ValueError, match=r"run/\.hydra/config\.yaml is broken") as error:
         read(tmp_path / "run")
     assert "\n" not in str(error.value)
 

@@ -1,17 +1,21 @@
-import json
+import pickle
+import re
 import subprocess
 import sys
 from io import StringIO
 from pathlib import Path
 
 import pytest
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from rich.console import Console, RenderableType
 
-from brainseg.runs.cell import Cell, cells_in
+from brainseg.runs.cell import Cell, finished_in
 from brainseg.sweep import manifest
+from brainseg.sweep.launch import launch
 from brainseg.sweep.plan import plan
-from brainseg.sweep.sweep import run_single, run_sweep
-from tests.conftest import tiny_cell
+from brainseg.sweep.worker import train_cell
+from tests.conftest import composed, tiny_cell
 from tests.sweep.test_progress import write_history, write_metrics
 
 
@@ -28,7 +32,7 @@ def row(lines: list[str], folder: str) -> str:
 
 def done(cell: Cell, epoch: float) -> Cell:
     """The cell, trained in so many seconds an epoch."""
-    cell.write_config()
+    cell.claim()
     write_metrics(cell.folder, 0.5, epochs=int(cell.config["epochs"]), seconds=epoch)
     return cell
 
@@ -39,9 +43,9 @@ def test_every_cell_says_where_it_begins_and_how_long_it_takes(tmp_path: Path) -
     write_history(begun.folder, [0.1, 0.2], 20.0)
     short, long = (tiny_cell(tmp_path / f"e{n}", "norm=layer", f"epochs={n}") for n in (3, 7))
     broken = tiny_cell(tmp_path / "broken", "loss=dice")
-    broken.write_failure("no memory [1]")
+    broken.found().keep_failure("no memory [1]")
     lines = text(plan([finished, begun, short, long, broken]))
-    assert "│ done " in row(lines, "done")
+    assert "│ finished " in row(lines, "done")
     assert "0:" not in row(lines, "done")
     # start and scoring are 3 s, as in the one that is done
     assert "resumes after epoch 2" in row(lines, "begun")
@@ -58,7 +62,7 @@ def test_every_cell_says_where_it_begins_and_how_long_it_takes(tmp_path: Path) -
 def test_a_cell_of_an_earlier_command_is_continued_and_tells_the_time(tmp_path: Path) -> None:
     short, long = (tiny_cell(tmp_path / f"e{n}", f"epochs={n}") for n in (2, 6))
     manifest.write([done(short, 60.0)])
-    lines = text(plan([long], cells_in(tmp_path)))
+    lines = text(plan([long], finished_in(tmp_path)))
     assert "continues from e2" in row(lines, "e6")
     assert lines[-1] == "1 of 1 cells to train, 4 epochs, about 0:04:03"
 
@@ -82,7 +86,7 @@ def test_precision_auto_is_what_the_folder_has(tmp_path: Path) -> None:
     same, longer = tiny_cell(tmp_path / "e2"), tiny_cell(tmp_path / "e4", "epochs=4")
     assert same.config["trainer"]["precision"] == "auto"
     lines = text(plan([same, longer], [trained]))
-    assert "│ done " in row(lines, "e2")
+    assert "│ finished " in row(lines, "e2")
     assert "continues from e2" in row(lines, "e4")
 
 
@@ -91,27 +95,33 @@ def test_a_folder_of_another_configuration_is_refused(
     sweep: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     done(tiny_cell(tmp_path / "cell"), 1.0)
-    other = tiny_cell(tmp_path / "cell", "batch_size=2", "plan=true")
-    assert (run_sweep([other], {}) if sweep else run_single(other)) == 1
-    assert "holds another configuration (batch_size: 4 -> 2)" in caplog.text
+    other = composed(tmp_path / "cell", "batch_size=2", "plan=true")
+    message = r"holds another configuration \(batch_size: 4 -> 2"
+    if sweep:
+        with pytest.raises(ValueError, match=message):
+            launch([other], jobs=1)
+        return
+    other.hydra.mode = RunMode.RUN
+    HydraConfig.instance().set_config(other)
+    with pytest.raises(SystemExit, match="1"):
+        train_cell(other)
+    assert re.search(message, caplog.text)
 
 
 def test_planning_imports_no_torch_starts_no_process_and_writes_nothing(tmp_path: Path) -> None:
-    cell = tiny_cell(tmp_path / "cell", "plan=true")
     code = (
-        "import json, multiprocessing, subprocess, sys\n"
-        "from pathlib import Path\n"
-        "from brainseg.runs.cell import Cell\n"
-        "from brainseg.sweep.sweep import run_single, run_sweep\n"
+        "import multiprocessing, pickle, subprocess, sys\n"
+        "config = pickle.load(sys.stdin.buffer)\n"
+        "from hydra.core.hydra_config import HydraConfig\n"
+        "from brainseg.sweep.launch import launch\n"
+        "from brainseg.sweep.worker import train_cell\n"
         "def refuse(*_, **__): raise AssertionError('a process')\n"
         "multiprocessing.get_context = subprocess.Popen = refuse\n"
-        "config, choices, folder = json.loads(sys.argv[1])\n"
-        "cell = Cell(config, choices, Path(folder), '')\n"
-        "codes = run_single(cell), run_sweep([cell], {})\n"
-        "print(codes, 'torch' in sys.modules)\n"
+        "HydraConfig.instance().set_config(config)\n"
+        "print(launch([config], 1), train_cell(config), 'torch' in sys.modules)\n"
     )
-    told = json.dumps([cell.config, cell.choices, str(cell.folder)])
-    command = [sys.executable, "-c", code, told]
-    ended = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert ended.stdout == "(0, 0) False\n"
+    config = pickle.dumps(composed(tmp_path / "cell", "plan=true"))
+    command = [sys.executable, "-c", code]
+    ended = subprocess.run(command, input=config, capture_output=True, check=True)
+    assert ended.stdout == b"[None] None False\n"
     assert list(tmp_path.iterdir()) == []

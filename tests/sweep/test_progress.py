@@ -10,12 +10,13 @@ import pytest
 
 from brainseg.files import held
 from brainseg.logs import clock
-from brainseg.runs.cell import FAILED, HISTORY, LAST, METRICS
+from brainseg.runs.folder import FAILED, HISTORY, LAST, METRICS
 from brainseg.sweep.manifest import Listed, Manifest, read, write
 from brainseg.sweep.progress import Progress, progress, seconds_left
 from brainseg.training.fit import fit
 from tests.conftest import tiny_cell
 
+SPLIT = {"leaky": False, "members": {"train": ["a"], "val": ["b"], "test": ["c"]}}
 CELL = Listed("batch", "bce", 4, 0)
 HOLD = (
     "import filelock, sys; l = filelock.FileLock(sys.argv[1]); l.acquire(); print('held'); input()"
@@ -45,9 +46,13 @@ def write_history(folder: Path, dice: list[float], seconds: float) -> None:
 def write_metrics(folder: Path, dice: float, epochs: int, seconds: float) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     metrics = {
-        "scores": {"best": {"val": {"dice": dice}}},
+        "scores": {"best": {part: {"dice": dice} for part in ("train", "val", "test")}},
+        "best_epoch": 2,
         "epochs": epochs,
+        "seed": 0,
         "seconds": {"epochs": epochs * seconds, "start": 1.0, "scoring": 2.0},
+        "split": SPLIT,
+        "data": {"fingerprint": "f"},
     }
     (folder / METRICS).write_text(json.dumps(metrics))
 
@@ -57,8 +62,8 @@ def only(folder: Path) -> Progress:
     return one
 
 
-def test_a_cell_not_begun_is_waiting(tmp_path: Path) -> None:
-    assert only(tmp_path / "cell") == Progress("cell", CELL, "waiting")
+def test_a_cell_not_begun_is_new(tmp_path: Path) -> None:
+    assert only(tmp_path / "cell") == Progress("cell", CELL, "new")
 
 
 def test_a_trained_cell_is_done_with_the_scores_of_its_metrics(tmp_path: Path) -> None:
@@ -67,7 +72,7 @@ def test_a_trained_cell_is_done_with_the_scores_of_its_metrics(tmp_path: Path) -
     dice = fit(cell, title="cell")
     (one,) = progress(read(cell.folder.parent))
     metrics = json.loads((cell.folder / METRICS).read_text())
-    assert (one.state, one.epoch, one.best) == ("done", 2, dice)
+    assert (one.state, one.epoch, one.best) == ("finished", 2, dice)
     assert one.per_epoch == pytest.approx(metrics["seconds"]["epochs"] / 2)
 
 
@@ -125,6 +130,7 @@ def test_a_failed_cell_says_why(tmp_path: Path) -> None:
         (METRICS, "[]"),
         (METRICS, "{}"),
         (METRICS, '{"epochs": 0, "seconds": {"epochs": 1}}'),
+        (METRICS, '{"split": {"leaky": true}}'),
         (FAILED, "{"),
         (FAILED, '"why"'),
         (HISTORY, "epoch\n1\n"),
@@ -136,7 +142,7 @@ def test_a_broken_file_of_a_cell_is_named_in_one_line(name: str, text: str, tmp_
     (tmp_path / "cell").mkdir()
     (tmp_path / "cell" / name).write_text(text)
     cell = only(tmp_path / "cell")
-    assert cell.state == "failed"
+    assert cell.state == "broken"
     assert f"cell/{name} is broken" in cell.reason
     assert "\n" not in cell.reason
 
@@ -148,10 +154,10 @@ def dice_cell(name: str, state: str, **known: float) -> Progress:
 def test_time_left_is_epochs_left_times_seconds_of_the_same_norm_and_loss_plus_the_rest() -> None:
     slow = Listed("layer2d", "bce", 10, 0)
     cells = [
-        dice_cell("a", "done", epoch=10, per_epoch=2.0, outside=5.0),
+        dice_cell("a", "finished", epoch=10, per_epoch=2.0, outside=5.0),
         Progress("b", slow, "running", epoch=4, per_epoch=3.0),
-        dice_cell("c", "waiting"),
-        Progress("d", slow, "waiting"),
+        dice_cell("c", "new"),
+        Progress("d", slow, "new"),
     ]
     # b: 6 epochs of 3 s, c: 10 of 2 s, d: 10 of 3 s; start and scoring as in a
     assert seconds_left(cells) == 6 * 3 + 10 * 2 + 10 * 3 + 3 * 5
@@ -159,24 +165,24 @@ def test_time_left_is_epochs_left_times_seconds_of_the_same_norm_and_loss_plus_t
 
 def test_time_left_of_a_norm_never_measured_is_the_mean_of_what_is_known() -> None:
     cells = [
-        dice_cell("a", "done", epoch=10, per_epoch=2.0, outside=0.0),
-        Progress("b", Listed("layer", "iou", 10, 0), "done", 10, per_epoch=4.0, outside=0.0),
-        Progress("c", Listed("group", "bce", 10, 0), "waiting"),
+        dice_cell("a", "finished", epoch=10, per_epoch=2.0, outside=0.0),
+        Progress("b", Listed("layer", "iou", 10, 0), "finished", 10, per_epoch=4.0, outside=0.0),
+        Progress("c", Listed("group", "bce", 10, 0), "new"),
     ]
     assert seconds_left(cells) == 10 * 3
 
 
 def test_failed_cells_take_no_time_and_unknown_is_none() -> None:
     assert seconds_left([dice_cell("a", "failed")]) == 0
-    assert seconds_left([dice_cell("a", "waiting")]) is None
+    assert seconds_left([dice_cell("a", "new")]) is None
 
 
 def test_a_cell_that_continues_a_shorter_one_takes_the_difference() -> None:
     def longer(**known: float) -> Progress:
         cell = Listed("batch", "dice", 25, 0, continues="a")
-        return Progress("b", cell, "waiting", **known)  # type: ignore[arg-type]
+        return Progress("b", cell, "new", **known)  # type: ignore[arg-type]
 
-    done = dice_cell("a", "done", epoch=10, per_epoch=2.0, outside=0.0)
+    done = dice_cell("a", "finished", epoch=10, per_epoch=2.0, outside=0.0)
     failed = dice_cell("a", "failed", epoch=10, per_epoch=2.0, outside=0.0)
     assert seconds_left([done, longer()]) == 15 * 2
     assert seconds_left([failed, longer()]) == 25 * 2

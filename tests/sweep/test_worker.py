@@ -50,11 +50,11 @@ def test_an_unexpected_error_keeps_its_first_line_and_its_kind(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     cell = tiny_cell(tmp_path / "cell")
-    assert refuse(KeyError("width"), cell) == 1
+    refuse(KeyError("width"), cell)
     assert caplog.messages[0].startswith("KeyError: 'width' (traceback in ")
-    assert cell.failure() == "KeyError: 'width'"
+    assert cell.found().failure == "KeyError: 'width'"
 
 
 def test_a_reason_that_cannot_be_kept_ends_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    keep_failure(tiny_cell(tmp_path / "file"), "no memory")
+    keep_failure(tmp_path / "file", "no memory")

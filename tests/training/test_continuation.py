@@ -5,8 +5,9 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import metadata, plugin_data_pb2
 
-from brainseg.runs.cell import Cell, cells_in
-from brainseg.training.build import Run
+from brainseg.runs.cell import Cell, finished_in
+from brainseg.runs.checkpoint import load_checkpoint
+from brainseg.runs.folder import BEST, LAST, RunFolder
 from brainseg.training.fit import fit
 from tests.conftest import assert_same_outcome, history, tiny_cell
 from tests.test_survival import DROPOUT, NEVER_BETTER
@@ -46,9 +47,9 @@ def test_a_longer_cell_continues_its_shorter_sibling_bit_for_bit(
     fit(longer, title="longer", shorter=longer.shorter([short]))
     assert trained == [4, 5]
     assert_same_outcome(scratch, longer)
-    assert Run(longer.folder).config["epochs"] == 5
-    assert Run(longer.folder).load_checkpoint("last")["config"]["epochs"] == 5
-    before, after = (Run(cell.folder).metrics["seconds"] for cell in (short, longer))
+    assert load_checkpoint(longer.folder / BEST)["config"]["epochs"] == 5
+    assert load_checkpoint(longer.folder / LAST)["config"]["epochs"] == 5
+    before, after = (RunFolder(cell.folder).required_metrics["seconds"] for cell in (short, longer))
     assert after["epochs"] > before["epochs"]
     assert after["start"] > 0
 
@@ -63,7 +64,7 @@ def test_a_sibling_that_stopped_early_passes_its_result_on(
     fit(longer, title="longer", shorter=longer.shorter([short]))
     assert trained == []
     assert_same_outcome(scratch, longer)
-    assert Run(longer.folder).load_checkpoint("last")["config"]["epochs"] == 6
+    assert load_checkpoint(longer.folder / LAST)["config"]["epochs"] == 6
 
 
 def test_the_sibling_with_the_most_epochs_below_is_continued(tmp_path: Path) -> None:
@@ -141,6 +142,6 @@ def test_tensorboard_shows_a_continued_cell_s_own_settings_and_its_curves_from_t
 def test_finished_cells_of_earlier_commands_are_found_on_disk(tmp_path: Path) -> None:
     short = sibling(tmp_path / "short", "epochs=1")
     (tmp_path / "empty").mkdir()
-    (found,) = cells_in(tmp_path)
+    (found,) = finished_in(tmp_path)
     assert found.folder == short.folder
     assert tiny_cell(tmp_path / "long", "epochs=3").shorter([found]) is found

@@ -10,7 +10,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from brainseg.config import instantiate
 from brainseg.metrics import dice
 from brainseg.runs.cell import Cell
-from brainseg.training.build import Run, load_module
+from brainseg.runs.checkpoint import load_checkpoint
+from brainseg.runs.folder import BEST, LAST, RunFolder
+from brainseg.training.build import load_module
 from brainseg.training.fit import fit
 from tests.conftest import same_weights, tiny_cell, without_times
 
@@ -41,7 +43,7 @@ def test_a_run_folder_holds_what_the_next_commands_read(finished: Cell) -> None:
 
 
 def test_metrics_hold_every_score_of_best_and_last_on_every_split(finished: Cell) -> None:
-    metrics = Run(finished.folder).metrics
+    metrics = RunFolder(finished.folder).required_metrics
     assert set(metrics["scores"]) == {"best", "last"}
     for scores in metrics["scores"].values():
         assert set(scores) == {"train", "val", "test"}
@@ -52,7 +54,7 @@ def test_metrics_hold_every_score_of_best_and_last_on_every_split(finished: Cell
 
 
 def test_no_patient_is_in_two_splits(finished: Cell) -> None:
-    members = Run(finished.folder).metrics["split"]["members"]
+    members = RunFolder(finished.folder).required_metrics["split"]["members"]
     names = [name for part in ("train", "val", "test") for name in members[part]]
     assert len(names) == len(set(names)) == 8
 
@@ -62,14 +64,14 @@ def test_history_has_a_row_per_epoch(finished: Cell) -> None:
     assert list(history["epoch"]) == [1, 2, 3]
     assert {"lr", "seconds", "train/loss", "val/dice"} <= set(history.columns)
     assert history["val/dice"].max() == pytest.approx(
-        Run(finished.folder).metrics["scores"]["best"]["val"]["dice"], abs=1e-6
+        RunFolder(finished.folder).required_metrics["scores"]["best"]["val"]["dice"], abs=1e-6
     )
 
 
 def test_patient_scores_average_to_the_headline(finished: Cell) -> None:
     table = pd.read_csv(finished.folder / "patients.csv")
     for (which, split), rows in table.groupby(["checkpoint", "split"]):
-        headline = Run(finished.folder).metrics["scores"][which][split]["dice"]
+        headline = RunFolder(finished.folder).required_metrics["scores"][which][split]["dice"]
         by_hand = (2 * rows["tp"] / (rows["predicted"] + rows["target"])).mean()
         assert by_hand == pytest.approx(headline, abs=1e-6)
 
@@ -85,7 +87,7 @@ def test_saved_predictions_give_the_saved_scores(finished: Cell) -> None:
 
 
 def test_train_scores_are_those_of_unaugmented_slices(finished: Cell) -> None:
-    module = Run(finished.folder).load_module("best")
+    module = load_module(finished.folder / BEST)
     scans = instantiate(finished.config["data"])
     scans.prepare()
     table = pd.read_csv(finished.folder / "patients.csv").query("checkpoint == 'best'")
@@ -122,8 +124,8 @@ def test_force_trains_anew_and_keeps_the_finished_folder_aside(tmp_path: Path) -
     fit(forced, title="forced")
     assert forced.finished
     (aside,) = tmp_path.glob("run.*.old")
-    assert Run(aside).config["optimizer"]["lr"] == pytest.approx(3e-4)
-    assert Run(forced.folder).config["optimizer"]["lr"] == 0.01
+    assert load_checkpoint(aside / BEST)["config"]["optimizer"]["lr"] == pytest.approx(3e-4)
+    assert load_checkpoint(forced.folder / BEST)["config"]["optimizer"]["lr"] == 0.01
 
 
 @pytest.mark.slow
@@ -137,13 +139,14 @@ def test_seeds_differ_in_everything_but_the_split(finished: Cell, tmp_path: Path
     other = tiny_cell(tmp_path / "other", "epochs=3", "model.net.dropout=0.3", "seed=1")
     fit(other, title="other")
     assert not same_weights(finished, other)
-    assert Run(other.folder).metrics["split"] == Run(finished.folder).metrics["split"]
+    one, two = (RunFolder(cell.folder).required_metrics for cell in (other, finished))
+    assert one["split"] == two["split"]
 
 
 def test_a_finished_cell_is_not_trained_again(finished: Cell) -> None:
     before = (finished.folder / "metrics.json").stat().st_mtime_ns
     assert fit(finished, title="again") == pytest.approx(
-        Run(finished.folder).metrics["scores"]["best"]["val"]["dice"]
+        RunFolder(finished.folder).required_metrics["scores"]["best"]["val"]["dice"]
     )
     assert (finished.folder / "metrics.json").stat().st_mtime_ns == before
 
@@ -157,7 +160,7 @@ def test_a_lone_checkpoint_is_enough_to_predict(finished: Cell, tmp_path: Path) 
 
 
 def test_the_best_checkpoint_holds_weights_alone(finished: Cell) -> None:
-    best, last = (Run(finished.folder).load_checkpoint(which) for which in ("best", "last"))
+    best, last = (load_checkpoint(finished.folder / which) for which in (BEST, LAST))
     assert "optimizer_states" not in best
     assert "optimizer_states" in last
     assert best["config"] == finished.config
@@ -198,7 +201,7 @@ def test_a_loss_that_is_not_finite_keeps_the_last_good_checkpoint(
     cell = tiny_cell(tmp_path / "run", "loss=bce", "epochs=9")
     with pytest.raises(FloatingPointError, match=r"epoch \d, step \d"):
         fit(cell, title="run")
-    kept = Run(cell.folder).load_checkpoint("last")
+    kept = load_checkpoint(cell.folder / LAST)
     assert all(value.isfinite().all() for value in kept["state_dict"].values())
     assert len(pd.read_csv(cell.folder / "history.csv")) == kept["epoch"] + 1
 
@@ -209,7 +212,8 @@ def test_tensorboard_has_curves_panels_and_hyperparameters(finished: Cell) -> No
     assert {"train/loss", "val/dice", "lr-Adam"} <= set(tags["scalars"])
     assert {"train/panel", "val/panel"} <= set(tags["images"])
     final = events.Scalars("hp/test_dice")[-1].value
-    assert final == pytest.approx(Run(finished.folder).metrics["scores"]["best"]["test"]["dice"])
+    scores = RunFolder(finished.folder).required_metrics["scores"]
+    assert final == pytest.approx(scores["best"]["test"]["dice"])
     assert any("hparams" in name for name in events.summary_metadata)
 
 
@@ -239,8 +243,8 @@ def test_a_resume_on_other_hardware_or_by_other_code_is_said_and_kept(
     longer = tiny_cell(tmp_path / "longer", "epochs=3")
     monkeypatch.setattr("brainseg.training.fit.describe", lambda _: {"device": "another"})
     fit(longer, title="second", shorter=cell)
-    first, second = Run(longer.folder).metrics["sessions"]
+    first, second = RunFolder(longer.folder).required_metrics["sessions"]
     assert (first["from_epoch"], second["from_epoch"]) == (1, 2)
     assert second["hardware"] == {"device": "another"}
     assert "resumes with another hardware: " in caplog.text
-    assert len(Run(cell.folder).metrics["sessions"]) == 1
+    assert len(RunFolder(cell.folder).required_metrics["sessions"]) == 1

@@ -1,0 +1,263 @@
+"""One run folder: what its files are called, how far it is, and what they say.
+
+Imports neither torch nor Lightning, so that whoever only looks is there at once.
+"""
+
+import csv
+import json
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from brainseg.files import held, write_whole
+from brainseg.runs.identity import identity
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CONFIG = ".hydra/config.yaml"
+CHOICES = ".hydra/hydra.yaml"
+SPLIT = "split.json"
+HISTORY = "history.csv"
+BEST = "checkpoints/best.ckpt"
+LAST = "checkpoints/last.ckpt"
+PATIENTS = "patients.csv"
+PREDICTIONS = "predictions.npz"
+METRICS = "metrics.json"
+FAILED = "failed.json"
+LOG = "train.log"
+ASIDE = ".old"
+
+State = Literal["new", "running", "interrupted", "failed", "finished", "broken"]
+
+
+class RunFolder:
+    """A run folder as it is now: each file is read when it is first asked for, and only then.
+
+    Make another one to look again. Whatever is asked, a file that is broken raises `ValueError`,
+    in one line with its name and the remedy; what is not there is None or empty.
+
+    Attributes:
+        path: the folder; it need not exist.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def name(self) -> str:
+        """Of the folder, and of its cell."""
+        return self.path.name
+
+    @property
+    def lock(self) -> Path:
+        """The file that is locked while a process trains here; beside the folder, not in it."""
+        return self.path.with_name(f".{self.name}.lock")
+
+    @cached_property
+    def state(self) -> State:
+        """How far it is.
+
+        Broken: a file cannot be read. Finished: trained, scored and written. Running: a process
+        trains it. Failed: its last try ended with an error. Interrupted: begun, and no process has
+        it now. New: nothing is trained yet.
+        """
+        if self._broken:
+            return "broken"
+        if self.finished:
+            return "finished"
+        if held(self.lock):
+            return "running"
+        if self.failure is not None:
+            return "failed"
+        begun = self.history or (self.path / LAST).is_file()
+        return "interrupted" if begun else "new"
+
+    @property
+    def finished(self) -> bool:
+        """Whether training, scoring and writing are complete."""
+        try:
+            return self.metrics is not None
+        except ValueError:
+            return False
+
+    @property
+    def reason(self) -> str:
+        """Why it is broken, or why its last try failed; else empty."""
+        return (self._broken if self.state == "broken" else self.failure) or ""
+
+    @cached_property
+    def config(self) -> dict[str, Any] | None:
+        """The resolved configuration that it was made with."""
+        if not (self.path / CONFIG).is_file():
+            return None
+        with self._reading(CONFIG):
+            config = _yaml(self.path / CONFIG)
+            config["epochs"], config["seed"]
+            return config
+
+    @cached_property
+    def identity(self) -> dict[str, Any] | None:
+        """What makes it the cell it is (`runs.identity`)."""
+        return None if self.config is None else identity(self.config)
+
+    @cached_property
+    def choices(self) -> dict[str, str]:
+        """The option chosen in each group, `{"norm": "group", ...}`."""
+        if not (self.path / CHOICES).is_file():
+            return {}
+        with self._reading(CHOICES):
+            chosen = _yaml(self.path / CHOICES)["hydra"]["runtime"]["choices"]
+            chosen["norm"], chosen["loss"]
+            return {str(group): str(option) for group, option in chosen.items()}
+
+    @cached_property
+    def split(self) -> dict[str, Any] | None:
+        """What it was started on: `{fingerprint, leaky, members}`."""
+        return self._json(SPLIT)
+
+    @cached_property
+    def history(self) -> list[dict[str, float]]:
+        """A row per epoch: epoch (from 1), val/dice, seconds, and what else was logged."""
+        try:
+            with self._reading(HISTORY):
+                text = (self.path / HISTORY).read_text(encoding="utf-8")
+                rows = [_numbers(row) for row in csv.DictReader(text.splitlines())]
+                if len({row["epoch"] for row in rows}) < len(rows):
+                    raise ValueError("an epoch twice")
+                for row in rows:
+                    row["val/dice"], row["seconds"]
+                return rows
+        except FileNotFoundError:
+            return []
+
+    @cached_property
+    def metrics(self) -> dict[str, Any] | None:
+        """`metrics.json` of a finished run, else None.
+
+        Its `split` has the patients of each part under `members`, whatever version wrote it.
+        """
+        return self._json(METRICS, _checked)
+
+    @property
+    def dice(self) -> float | None:
+        """`val/dice` of the best epoch, on the original pixels; None unless finished."""
+        scores = None if self.metrics is None else self.metrics["scores"]
+        return None if scores is None else float(scores["best"]["val"]["dice"])
+
+    @cached_property
+    def patients(self) -> "pd.DataFrame":
+        """`patients.csv`: a row per checkpoint, split and patient."""
+        import pandas as pd
+
+        with self._reading(PATIENTS):
+            return pd.read_csv(self.path / PATIENTS)
+
+    @cached_property
+    def failure(self) -> str | None:
+        """Why the last try failed, or None."""
+        failed = self._json(FAILED)
+        return None if failed is None else str(failed.get("reason"))
+
+    def keep_failure(self, reason: str) -> None:
+        """Write why a try failed; the next start removes it.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        write_whole(self.path / FAILED, json.dumps({"reason": reason}))
+
+    @property
+    def required_metrics(self) -> dict[str, Any]:
+        """`metrics`, of a run that is finished.
+
+        Raises:
+            ValueError: it is not; says what the folder is instead, and what to give.
+        """
+        if self.metrics is None:
+            raise ValueError(f"{self.path} {self._why_not_finished()}")
+        return self.metrics
+
+    def _why_not_finished(self) -> str:
+        if not self.path.is_dir():
+            return "is no folder; give that of a finished run, such as outputs/NAME"
+        cells = sorted(path.parent.name for path in self.path.glob(f"*/{METRICS}"))
+        if cells:
+            return f"is a sweep; give one of its {len(cells)} finished cells, such as {cells[0]}"
+        if (self.path / CONFIG).parent.is_dir():
+            return "is not finished; give the command that trained it again, which resumes it"
+        return f"is no run folder: it has no {METRICS}; give outputs/NAME or multirun/NAME/CELL"
+
+    @cached_property
+    def _broken(self) -> str:
+        """The first broken file in one line; empty where all can be read."""
+        try:
+            _ = self.metrics, self.failure, self.history, self.config, self.choices
+        except ValueError as error:
+            return str(error)
+        return ""
+
+    def _json(
+        self, name: str, checked: Callable[[dict[str, Any]], dict[str, Any]] = dict
+    ) -> dict[str, Any] | None:
+        try:
+            with self._reading(name):
+                return checked(json.loads((self.path / name).read_text(encoding="utf-8")))
+        except FileNotFoundError:  # also where a retry removes it at this moment
+            return None
+
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[None]:
+        """Turn what a broken file raises into one line."""
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
+            what = f"no {error}" if isinstance(error, KeyError) else f"{error}".partition("\n")[0]
+            remedy = f"move {self.path} away and give the run's command again"
+            if name in (METRICS, PATIENTS):  # all that they say is in the checkpoints
+                remedy = f"delete {METRICS} and give the run's command again, which scores it anew"
+            elif name == FAILED:
+                remedy = "delete it"
+            raise ValueError(f"{self.path / name} is broken ({what}); {remedy}") from error
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = OmegaConf.to_container(OmegaConf.load(path))
+    except (YAMLError, OmegaConfBaseException) as error:
+        raise ValueError(error) from error
+    if not isinstance(content, dict):
+        raise TypeError("no settings")
+    return {str(key): value for key, value in content.items()}
+
+
+def _numbers(row: dict[str, str | None]) -> dict[str, float]:
+    if None in row or None in row.values():
+        raise ValueError("a row with too many or too few values")
+    return {key: float(value) if value else math.nan for key, value in row.items()}
+
+
+def _checked(metrics: dict[str, Any]) -> dict[str, Any]:
+    """Metrics with all that somebody reads, in today's form."""
+    split = dict(metrics["split"])
+    split = {"leaky": bool(split["leaky"]), "members": split.get("members", split)}  # ab2aa83
+    metrics = metrics | {"split": split}
+    parts = ("train", "val", "test")
+    numbers = [metrics[key] for key in ("epochs", "best_epoch", "seed")]
+    numbers += [metrics["seconds"][key] for key in ("start", "epochs", "scoring")]
+    numbers += [metrics["scores"]["best"]["val"]["dice"]]
+    numbers += [each.get("dice", 0) for each in metrics["scores"]["best"].values()]
+    if not all(math.isfinite(number) for number in numbers):
+        raise ValueError("a number in it is not finite")
+    split["members"] = {part: list(split["members"][part]) for part in parts}
+    str(metrics["data"]["fingerprint"])
+    return metrics

@@ -1,0 +1,164 @@
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import pytest
+
+from brainseg.runs.folder import LAST, RunFolder
+from brainseg.sweep.end import Watch, conclude
+from brainseg.sweep.launch import launch
+from brainseg.train import write_report
+from brainseg.training.fit import fit
+from tests.conftest import composed, tiny_cell
+
+
+def run_sweep(sweep: Path, cells: Mapping[str, Sequence[str]], jobs: int | str = 1) -> int:
+    """What the command does, for cells with these names and overrides."""
+    configs = [composed(sweep / name, *overrides) for name, overrides in cells.items()]
+    Watch.sweep = sweep
+    launch(configs, jobs)
+    return conclude()
+
+
+def cells_processes() -> list[BaseProcess]:
+    """Children that are no data loader's workers, which earlier tests may have left to the gc."""
+    return [child for child in multiprocessing.active_children() if not child.daemon]
+
+
+def kill_the_first_child(sign: int, after: Callable[[], bool]) -> threading.Thread:
+    """Send a signal to the cell that trains, once `after()` is true."""
+
+    def hunt() -> None:
+        while not (after() and cells_processes()):
+            time.sleep(0.02)
+        pid = cells_processes()[0].pid
+        assert pid is not None
+        os.kill(pid, sign)
+
+    thread = threading.Thread(target=hunt, daemon=True)
+    thread.start()
+    return thread
+
+
+@pytest.mark.slow
+def test_a_killed_cell_costs_only_itself_and_is_retried(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    asked = {loss: [f"loss={loss}", "epochs=60"] for loss in ("bce", "dice")}
+    cells = [tiny_cell(tmp_path / "sweep" / name, *words) for name, words in asked.items()]
+    kill_the_first_child(signal.SIGKILL, (cells[0].folder / LAST).exists)
+    assert run_sweep(tmp_path / "sweep", asked) == 1
+    assert not cells[0].finished
+    assert "SIGKILL" in (cells[0].found().failure or "")
+    assert cells[1].finished
+    assert "1 of 2 cells failed: bce" in caplog.text
+    assert run_sweep(tmp_path / "sweep", asked) == 0
+    assert cells[0].finished
+    assert "resumes after its last whole epoch" in (cells[0].folder / "train.log").read_text()
+    assert "dice  finished before, skipped" in caplog.text
+
+
+def test_the_report_of_a_sweep_logs_its_answer_or_why_there_is_none(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    sweep = tmp_path / "sweep"
+    asked = {norm: [f"norm={norm}", "trainer.precision=32-true"] for norm in ("batch", "layer")}
+    cells = [tiny_cell(sweep / norm, *words) for norm, words in asked.items()]
+    for cell in cells:
+        fit(cell, title=cell.folder.name)
+    assert run_sweep(sweep, asked) == 0
+    assert write_report(sweep, "the command")
+    assert "Chosen on validation: " in caplog.text
+    page = (sweep / "report/report.html").read_text(encoding="utf-8")
+    assert "Chosen on validation: " in page
+    for cell in cells:
+        (cell.folder / "patients.csv").write_text("patient\n")
+    assert not write_report(sweep, "the command")
+    assert "there is no report: " in caplog.text
+
+
+def test_two_cells_never_share_a_folder(tmp_path: Path) -> None:
+    configs = [composed(tmp_path / "same"), composed(tmp_path / "same", "optimizer.lr=0.5")]
+    with pytest.raises(ValueError, match=r"two cells would share .*same: optimizer.lr"):
+        launch(configs, jobs=1)
+    assert not (tmp_path / "same").exists()
+
+
+@pytest.mark.slow
+def test_a_cell_that_hangs_is_stopped_at_its_limit_and_costs_only_itself(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    hang = "+callbacks.hang={_target_: time.sleep, _args_: [1000]}"
+    sweep = tmp_path / "sweep"
+    assert run_sweep(sweep, {"hung": [hang, "limit=0.002"], "sound": ["epochs=1"]}) == 1
+    assert RunFolder(sweep / "sound").state == "finished"
+    assert "took longer than limit=0.002 hours" in RunFolder(sweep / "hung").reason
+    assert "1 of 2 cells failed: hung" in caplog.text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_longer_cells_come_last_and_continue_shorter_ones_whatever_the_order_given(
+    jobs: int, tmp_path: Path
+) -> None:
+    sweep = tmp_path / "sweep"
+    assert run_sweep(sweep, {f"e{n}": [f"epochs={n}"] for n in (3, 1)}, jobs) == 0
+    assert "continues e1" in (sweep / "e3/train.log").read_text()
+    assert len(RunFolder(sweep / "e3").history) == 3
+    assert run_sweep(sweep, {"e4": ["epochs=4"]}) == 0
+    assert "continues e3" in (sweep / "e4/train.log").read_text()
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def shared_memory() -> int:
+    return Path("/proc/self/maps").read_text().count("/dev/shm/")  # that of other processes aside
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts open files in /proc")
+def test_twenty_cells_leave_nothing_behind_and_the_last_needs_no_more_than_the_first(
+    tmp_path: Path,
+) -> None:
+    def peak(name: str) -> float:
+        return float(RunFolder(sweep / name).required_metrics["peak_memory_mb"]["host"])
+
+    def parent() -> int:
+        pages = Path("/proc/self/statm").read_text().split()[1]
+        return int(pages)
+
+    sweep = tmp_path / "sweep"
+    asked = {str(n): ["epochs=1", f"seed={n}"] for n in range(20)}
+    assert run_sweep(sweep, {"0": asked["0"]}) == 0
+    files, shared, pages = open_files(), shared_memory(), parent()
+    assert run_sweep(sweep, asked) == 0
+    assert open_files() <= files
+    assert shared_memory() <= shared
+    assert cells_processes() == []
+    assert parent() <= 1.05 * pages
+    peaks = [peak(name) for name in asked]
+    assert max(peaks) <= 1.05 * peaks[0]
+
+
+@pytest.mark.slow
+def test_what_the_forkserver_imports_asks_nothing_of_cuda() -> None:
+    code = """
+import torch
+def asked(*args, **kwargs): raise SystemExit("CUDA was asked at import; its forks could not use it")
+for name in ("is_available", "device_count", "current_device", "_lazy_init"):
+    setattr(torch.cuda, name, asked)
+import brainseg.training.fit
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
