@@ -70,6 +70,7 @@ def train_cell(cfg: DictConfig, turn: Turn | None = None) -> float | None:
         if cell.config["plan"]:
             log.info(text(plan([cell], finished_in(folder.parent) if sweep else ())))
             return None
+        cell = resolved(cell)
         return _train(cell, turn or Turn(folder.name), listed=sweep and turn is None)
     except (KeyboardInterrupt, SystemExit) as stop:  # Lightning turns the first into the second
         interrupted(stop, cell.command)
@@ -84,7 +85,6 @@ def _train(cell: Cell, turn: Turn, *, listed: bool) -> float:
     from brainseg.training.fit import fit  # imports torch: not in the process that owns a sweep
 
     logs.adopt_lightning()
-    cell = resolved(cell)
     siblings = finished_in(cell.folder.parent)
     if listed:
         manifest.write([cell], siblings)

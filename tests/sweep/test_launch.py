@@ -11,12 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from brainseg import hardware
 from brainseg.runs.folder import LAST, RunFolder
 from brainseg.sweep.end import Watch, conclude
-from brainseg.sweep.launch import launch
+from brainseg.sweep.launch import _next, _slots, launch
+from brainseg.sweep.process import Slot
 from brainseg.train import write_report
 from brainseg.training.fit import fit
 from tests.conftest import composed, tiny_cell
+from tests.sweep.test_progress import write_metrics
 
 
 def run_sweep(sweep: Path, cells: Mapping[str, Sequence[str]], jobs: int | str = 1) -> int:
@@ -162,3 +165,45 @@ for name in ("is_available", "device_count", "current_device", "_lazy_init"):
 import brainseg.training.fit
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.slow
+def test_cells_side_by_side_share_the_cores_and_a_cell_asked_for_twice_is_trained_once(
+    tmp_path: Path,
+) -> None:
+    names = ("a", "b", "b")
+    configs = [composed(tmp_path / "sweep" / n, "epochs=1", "loss=bce") for n in names]
+    dice = launch(configs, jobs=2)
+    assert dice[1] == dice[2]
+    for name in ("a", "b"):
+        run = RunFolder(tmp_path / "sweep" / name)
+        assert run.dice is not None
+        share = max(1, hardware.cores() // 2)
+        assert run.required_metrics["hardware"]["torch_threads"] <= share
+        assert (run.path / "train.log").read_text().count("epoch 1 of 1") == 1
+
+
+def test_as_many_cells_as_cards_or_cores_and_memory_allow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = [tiny_cell(tmp_path / "a")]
+    monkeypatch.setattr(hardware, "cores", lambda: 8)
+    monkeypatch.setattr(hardware, "free_memory", lambda: 100_000.0)
+    assert _slots(cells, 1, []) == [Slot()]
+    assert _slots(cells, "auto", []) == [Slot(1)] * 8
+    assert _slots(cells, "auto", ["0", "GPU-5"]) == [Slot(4, "0"), Slot(4, "GPU-5")]
+    assert _slots(cells, 3, ["0", "1"]) == [Slot(2, "0"), Slot(2, "1"), Slot(2, "0")]
+    monkeypatch.setattr(hardware, "free_memory", lambda: 7_000.0)
+    assert len(_slots(cells, "auto", [])) == 2  # of 3 GB each
+    write_metrics(tmp_path / "done", 0.5, epochs=2, seconds=1.0, memory=6_000.0)
+    tiny_cell(tmp_path / "done").claim()
+    assert len(_slots(cells, "auto", [])) == 1
+
+
+def test_a_longer_cell_waits_for_the_shorter_one_that_it_continues(tmp_path: Path) -> None:
+    short, long = (tiny_cell(tmp_path / f"e{n}", f"epochs={n}") for n in (1, 3))
+    other = tiny_cell(tmp_path / "other", "epochs=3", "seed=1")
+    assert _next([short, long, other], []) is short
+    assert _next([long, other], [short]) is other
+    assert _next([long], [short]) is None
+    assert _next([long], []) is long

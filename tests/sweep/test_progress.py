@@ -43,7 +43,9 @@ def write_history(folder: Path, dice: list[float], seconds: float) -> None:
     (folder / HISTORY).write_text("\n".join(["epoch,val/dice,seconds", *rows, ""]))
 
 
-def write_metrics(folder: Path, dice: float, epochs: int, seconds: float) -> None:
+def write_metrics(
+    folder: Path, dice: float, epochs: int, seconds: float, memory: float = 0.0
+) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     metrics = {
         "scores": {"best": {part: {"dice": dice} for part in ("train", "val", "test")}},
@@ -53,6 +55,7 @@ def write_metrics(folder: Path, dice: float, epochs: int, seconds: float) -> Non
         "seconds": {"epochs": epochs * seconds, "start": 1.0, "scoring": 2.0},
         "split": SPLIT,
         "data": {"fingerprint": "f"},
+        "peak_memory_mb": {"host": memory, "gpu": 0.0},
     }
     (folder / METRICS).write_text(json.dumps(metrics))
 
