@@ -1,17 +1,12 @@
 """Scores with 95 % intervals: bootstrap over patients, since slices of a patient are alike."""
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
-RESAMPLES = 9999
-LEVEL = 0.95
-_BATCH = 500  # resamples at a time, so that memory stays flat
+from brainseg.statistics import ends, resampled
 
 Floats = NDArray[np.float64]
 # Numbers of patients [..., n], with repeats, to the score of each sample [...]
@@ -46,13 +41,10 @@ class Estimand:
     Attributes:
         statistic: from samples of patients to their score.
         patients: how many there are.
-        method: BCa (Efron 1987, bias-corrected and accelerated), or percentile for scores such as
-            a median, whose jackknife means nothing. Where BCa is undefined, percentile stands in.
     """
 
     statistic: Statistic
     patients: int
-    method: str = "BCa"
 
     @property
     def value(self) -> float:
@@ -60,7 +52,7 @@ class Estimand:
         return float(self.statistic(np.arange(self.patients))) if self.patients else float("nan")
 
     def estimate(self, nothing: float | None = None) -> Estimate:
-        """The score, its interval from 9,999 resamples (the same ones every time), and `nothing`.
+        """The score, its interval (`brainseg.statistics`), and `nothing`.
 
         Args:
             nothing: what predicting nothing scores, to stand beside it.
@@ -70,16 +62,15 @@ class Estimand:
             return Estimate(value, None, None, 0, "no patient has this score")
         if patients < 2:
             return Estimate(value, None, None, 1, "one patient: no interval", nothing)
-        for tried in dict.fromkeys((self.method, "percentile")):
-            low, high, draws = _bootstrap(self.statistic, patients, tried)
-            if np.ptp(draws) == 0:
-                note = "the same in every resample: no interval"
-                return Estimate(value, None, None, patients, note, nothing)
-            if np.isfinite([low, high]).all():
-                note = "" if tried == self.method else "percentile interval: BCa is undefined here"
-                return Estimate(value, low, high, patients, note, nothing)
-        note = "undefined in some resamples: no interval"
-        return Estimate(value, None, None, patients, note, nothing)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            drawn = resampled(self.statistic, patients)
+        if not np.isfinite(drawn).all():
+            note = "undefined in some resamples: no interval"
+            return Estimate(value, None, None, patients, note, nothing)
+        if np.ptp(drawn) == 0:
+            note = "the same in every resample: no interval"
+            return Estimate(value, None, None, patients, note, nothing)
+        return Estimate(value, *ends(drawn), patients, "", nothing)
 
 
 def mean(values: Floats) -> Estimand:
@@ -91,30 +82,10 @@ def mean(values: Floats) -> Estimand:
 def median(values: Floats) -> Estimand:
     """The median over patients; those without the score (NaN) are left out."""
     known = values[~np.isnan(values)]
-    return Estimand(lambda index: np.median(known[index], -1), len(known), method="percentile")
+    return Estimand(lambda index: np.median(known[index], -1), len(known))
 
 
 def ratio(parts: Floats, wholes: Floats) -> Estimand:
     """The sum of `parts` over the sum of `wholes`; patients without a whole are left out."""
     part, whole = parts[wholes > 0], wholes[wholes > 0]
     return Estimand(lambda index: part[index].sum(-1) / whole[index].sum(-1), len(part))
-
-
-def _bootstrap(statistic: Statistic, patients: int, method: str) -> tuple[float, float, Floats]:
-    def of(index: NDArray[np.int64], axis: int = -1) -> Floats:
-        return statistic(np.moveaxis(index, axis, -1))
-
-    with warnings.catch_warnings():  # DegenerateDataWarning, and the divisions behind it
-        warnings.simplefilter("ignore")
-        result: Any = stats.bootstrap(
-            (np.arange(patients),),
-            of,
-            n_resamples=RESAMPLES,
-            batch=_BATCH,
-            vectorized=True,
-            confidence_level=LEVEL,
-            method=method,
-            rng=np.random.default_rng(0),
-        )
-    low, high = result.confidence_interval
-    return float(low), float(high), result.bootstrap_distribution

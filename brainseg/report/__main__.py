@@ -14,9 +14,7 @@ def main(words: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(words)
     command = "python -m brainseg.report " + shlex.join(sys.argv[1:] if words is None else words)
     try:
-        answer, absent, page = report(
-            options.sweep, out=options.out, clinical=options.clinical, command=command
-        )
+        answer, absent, page = report(options.sweep, out=options.out, command=command)
     except (ValueError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -33,7 +31,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("sweep", type=Path, nargs="+", metavar="SWEEP", help="multirun/NAME")
     parser.add_argument("--out", type=Path, help="folder to write to (default: SWEEP/report)")
-    parser.add_argument("--clinical", type=Path, metavar="FILE", help="the data set's data.csv")
     return parser
 
 

@@ -4,8 +4,8 @@ from brainseg.report.comparison import Comparison
 from brainseg.report.configurations import Configuration
 from brainseg.report.factors import phrase
 from brainseg.report.rates import with_rate
-from brainseg.report.resample import Interval
 from brainseg.report.study import Judgement, Study
+from brainseg.statistics import Interval
 
 _ASKED = {"norm": "which norm", "loss": "which loss", "epochs": "how many epochs"}
 

@@ -8,12 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from brainseg.figures.style import GREY, MAP, canvas, colour, ends, legend, marker
 from brainseg.report.comparison import Comparison
 from brainseg.report.configurations import Configuration
 from brainseg.report.curves import curves
 from brainseg.report.patients import matrix
-from brainseg.report.ranks import Ranks, cliques
-from brainseg.report.style import GREY, MAP, canvas, colour, ends, legend, marker
 
 _MOST = 20  # rows that a figure can hold
 
@@ -34,41 +33,6 @@ def leads(comparisons: Sequence[Comparison], winner: str) -> Figure | None:
     axis.set_yticks(range(len(shown)), [each.second for each in shown])
     axis.invert_yaxis()
     axis.set_xlabel(f"test Dice of {winner} less that of the other, 95 % interval", fontsize=9)
-    return figure
-
-
-def critical_difference(ranks: Ranks | None) -> Figure | None:
-    """Mean ranks over patients; a bar joins those that Nemenyi's test does not tell apart."""
-    if ranks is None or ranks.critical is None or len(ranks.names) < 3:
-        return None
-    count = len(ranks.names)
-    joined = cliques(ranks.mean, ranks.critical)
-    half = (count + 1) // 2
-    lowest = half + 1 + 0.5 * len(joined)
-    figure, (axis,) = canvas(8, 1.3 + 0.3 * lowest)
-    for place, index in enumerate(np.argsort(ranks.mean)):
-        rank, best = ranks.mean[index], place < half
-        depth = 0.5 * len(joined) + 1 + (place if best else count - 1 - place)
-        edge = 1 - 0.05 * count if best else count + 0.05 * count
-        axis.plot([rank, rank, edge], [0, depth, depth], color=GREY, linewidth=0.9)
-        axis.text(
-            edge,
-            depth,
-            f" {ranks.names[index]} ({rank:.2f}) ",
-            ha="right" if best else "left",
-            va="center",
-            fontsize=9,
-        )
-    for number, (low, high) in enumerate(joined):
-        at = 0.5 * (number + 1)
-        axis.plot([low - 0.03, high + 0.03], [at, at], color=colour(1), linewidth=4)
-    axis.plot([1, 1 + ranks.critical], [-0.7, -0.7], color="black", linewidth=2)
-    axis.text(1, -0.85, f"critical difference {ranks.critical:.2f}", va="bottom", fontsize=9)
-    axis.set(xlim=(1 - 0.05 * count, 1.05 * count), ylim=(lowest, -1.6), yticks=[])
-    axis.set_xticks(range(1, count + 1))
-    axis.set_xlabel(f"mean rank over {ranks.patients} patients (1 is best)")
-    axis.spines["left"].set_visible(False)
-    axis.grid(visible=False)
     return figure
 
 

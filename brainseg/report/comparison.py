@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from brainseg.report.resample import Interval
 from brainseg.report.variance import ALPHA
+from brainseg.statistics import Interval
 
 Verdict = Literal["ahead", "behind", "networks", "seeds", "noise", "same", "few", "leaky"]
 FEWEST = 6  # patients: with fewer no two-sided signed-rank test reaches 0.05
@@ -33,9 +33,7 @@ class Comparison:
         p_wilcoxon_holm: that of the signed ranks, corrected within the family.
         p_patients_holm: the larger of both over patients alone, corrected within the family.
         p_holm: the larger of `p_wilcoxon` and `p_seeds`, corrected within the family.
-        false_claim: probability that the first is not better, by Christodoulou et al. 2025.
         detectable: the smallest true difference that would have been found 4 times in 5.
-        needed: test patients that would settle a difference of this size; None: none would.
     """
 
     family: str
@@ -49,9 +47,7 @@ class Comparison:
     effect: float
     p_wilcoxon: float
     p_seeds: float | None
-    false_claim: float
     detectable: float
-    needed: int | None
     p_mean: float
     agree: bool
     leaky: bool = False

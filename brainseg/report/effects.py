@@ -1,4 +1,4 @@
-"""What each factor does: its levels compared in equal company, and how factors interact."""
+"""What each factor does: its levels compared in equal company."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ from itertools import combinations
 from brainseg.report.comparison import Comparison
 from brainseg.report.configurations import Configuration, same_model
 from brainseg.report.factors import level_order
-from brainseg.report.resample import Interval, interval
 from brainseg.report.significance import (
     compare,
     corrected,
     differences,
     noise_of_seeds,
 )
+from brainseg.statistics import Interval, interval
 
 Pairs = list[tuple[Configuration, Configuration]]
 
@@ -78,44 +78,6 @@ def effect(factor: str, configurations: Sequence[Configuration]) -> Effect:
     )
 
 
-def interaction(
-    first: str, second: str, configurations: Sequence[Configuration]
-) -> list[Comparison]:
-    """Differences of differences of two factors, corrected together.
-
-    For levels a, b of the first and c, d of the second: (a - b) at c less (a - b) at d, as the mean
-    over all settings of the other factors for which the four exist.
-    """
-    which = "last" if "epochs" in (first, second) else "best"
-    one = level_order(first, [each.levels[first] for each in configurations])
-    other = level_order(second, [each.levels[second] for each in configurations])
-    found = []
-    for a, b in combinations(one, 2):
-        for c, d in combinations(other, 2):
-            squares = _squares({first: (a, b), second: (c, d)}, configurations)
-            if squares:
-                plus = [each for ac, _, _, bd in squares for each in (ac, bd)]
-                minus = [each for _, ad, bc, _ in squares for each in (ad, bc)]
-                words = (f"{a} - {b} at {second}={c}", f"{a} - {b} at {second}={d}")
-                found.append((differences(plus, minus, which).doubled(), words))
-    seeds = noise_of_seeds(configurations, which)
-    return corrected(
-        [
-            compare(
-                differ,
-                seeds,
-                family=f"{first} x {second}",
-                first=words[0],
-                second=words[1],
-                which=which,
-                size=len(found),
-                leaky=any(each.leaky for each in configurations),
-            )
-            for differ, words in found
-        ]
-    )
-
-
 def _matched(
     factor: str, first: str, second: str, configurations: Sequence[Configuration]
 ) -> Pairs:
@@ -146,23 +108,6 @@ def _complete(
         ]
         for level in order
     }
-
-
-def _squares(
-    corners: dict[str, tuple[str, str]], configurations: Sequence[Configuration]
-) -> list[tuple[Configuration, ...]]:
-    """Fours of configurations, one at each corner, in equal company."""
-    (first, one), (second, other) = corners.items()
-    known = {tuple(each.levels.items()): each for each in configurations}
-    squares = []
-    for each in configurations:
-        if (each.levels[first], each.levels[second]) == (one[0], other[0]):
-            keys = [
-                tuple((each.levels | {first: a, second: b}).items()) for a in one for b in other
-            ]
-            if all(key in known for key in keys):
-                squares.append(tuple(known[key] for key in keys))
-    return squares
 
 
 def _others(configuration: Configuration, factor: str) -> tuple[str, ...]:

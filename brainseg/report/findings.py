@@ -1,13 +1,11 @@
 """What else a sweep shows, a sentence each; like the answer, never more than the tests allow."""
 
-from collections.abc import Sequence
-
 from brainseg.report.answer import signed
 from brainseg.report.comparison import Comparison
 from brainseg.report.configurations import Configuration
 from brainseg.report.effects import Effect
-from brainseg.report.resample import unpaired
 from brainseg.report.study import Judgement, Study
+from brainseg.statistics import unpaired
 
 
 def findings(study: Study) -> list[str]:
@@ -17,8 +15,6 @@ def findings(study: Study) -> list[str]:
     found = [_against(study.main)] if len(study.main.against) > 1 else []
     found += [_of_factor(each) for each in study.effects]
     found += leaks(study)
-    if study.interactions:
-        found.append(_interactions(study.interactions))
     if study.main.lead and study.main.lead.patients > 1:
         found.append(_power(study.main.lead))
     return found
@@ -90,15 +86,6 @@ def _of_factor(found: Effect) -> str:
     return f"{found.factor}{judged}: beyond the noise of {beyond}: {said}.{same}"
 
 
-def _interactions(pairs: Sequence[Comparison]) -> str:
-    clear = [each for each in pairs if each.verdict in ("ahead", "behind", "networks")]
-    told = f"{len(clear)} of {len(pairs)}" if clear else "none of the"
-    one_seed = all(each.p_seeds is None for each in pairs)
-    noise = "patients, with one seed each" if one_seed else "patients and seeds"
-    verb = "is" if len(clear) == 1 else "are"
-    return f"Interactions: {told} differences of differences {verb} beyond the noise of {noise}."
-
-
 def _pair(found: Comparison) -> str:
     level = [name.partition("=")[2] for name in (found.first, found.second)]
     if found.difference.mean < 0:
@@ -111,16 +98,7 @@ def _power(found: Comparison) -> str:
     if found.seeds == 0:
         seeds = "no seed in common"
     least = f"{found.detectable:.3f}" if found.detectable < 1 else "any Dice"
-    said = (
+    return (
         f"With {found.patients} test patients and {seeds}, a true lead of less than {least} would "
-        "have been missed more than 1 time in 5"
+        "have been missed more than 1 time in 5."
     )
-    if found.verdict in ("ahead", "behind", "same"):
-        return f"{said}."
-    if found.p_seeds is None:
-        return f"{said}; how many would settle the lead seen here cannot be said with one seed."
-    if found.needed is None:
-        return f"{said}; to settle the lead seen here takes more seeds, or over a million patients."
-    if found.needed <= found.patients:
-        return f"{said}."
-    return f"{said}; to settle the lead seen here takes about {found.needed} test patients."

@@ -1,17 +1,16 @@
-"""Figures of factors: heat map, marginal effects, interactions."""
+"""Figures of factors: heat map and marginal effects."""
 
 from collections.abc import Sequence
-from itertools import combinations
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from brainseg.figures.style import GREY, MAP, canvas, colour, ends, marker
 from brainseg.report.configurations import Configuration
 from brainseg.report.effects import Effect
 from brainseg.report.factors import level_order
-from brainseg.report.style import GREY, MAP, canvas, colour, ends, legend, marker
 
 _MOST_PANELS = 6
 
@@ -73,29 +72,6 @@ def marginal(effects: Sequence[Effect]) -> Figure | None:
     several = any(len(seeds) > 1 for each in shown for seeds in each.seeds.values())
     key = "; | is a seed" if several else ""
     axis.set_xlabel(f"mean test Dice by patient, 95 % interval{key}")
-    return figure
-
-
-def interactions(configurations: Sequence[Configuration], factors: Sequence[str]) -> Figure | None:
-    """Mean test Dice by the levels of two factors: parallel lines mean no interaction."""
-    pairs = list(combinations(factors, 2))[:3]
-    if not pairs:
-        return None
-    figure, axes = canvas(4.2 * len(pairs), 3.4, len(pairs))
-    for axis, (first, second) in zip(axes, pairs, strict=True):
-        along, lines = _levels(configurations, first), _levels(configurations, second)
-        grid = _grid(configurations, {first: along, second: lines}, {})
-        for number, level in enumerate(lines):
-            axis.plot(
-                grid[:, number],
-                marker=marker(number),
-                color=colour(number),
-                label=f"{second} {level}",
-            )
-        axis.set_xticks(range(len(along)), along)
-        axis.set_xmargin(0.15)
-        axis.set(xlabel=first, ylabel="mean test Dice")
-        legend(axis)
     return figure
 
 

@@ -11,9 +11,9 @@ from brainseg.report.cells import SCORES
 from brainseg.report.configurations import Configuration, same_model
 from brainseg.report.factors import Levels
 from brainseg.report.gather import Found
-from brainseg.report.resample import Interval, interval
 from brainseg.report.spread import spread
 from brainseg.report.study import Study
+from brainseg.statistics import Interval, interval
 
 
 @dataclass(frozen=True)

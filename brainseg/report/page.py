@@ -1,4 +1,4 @@
-"""`report.html`: one file that opens offline, on a phone too, and prints."""
+"""`report.html`, one file that opens offline, on a phone too, and prints; and `report.md`."""
 
 import base64
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from brainseg.report.content import Content
+from brainseg.report.content import Content, Table
 
 LEGEND = (
     "The choice is made on val alone. Test gives its score, its interval and the paired "
@@ -19,15 +19,14 @@ LEGEND = (
     "the noise of patients, but other seeds could turn it. differ (one seed): these networks do; "
     "of the methods nothing is known. within noise: neither.",
     "wins: share of the patients on which the first is better. d_z: mean over standard deviation "
-    "of the patients' differences. P(false claim): probability that the first is not better "
-    "(Christodoulou et al. 2025); it knows of no seeds. detectable: the smallest true difference "
+    "of the patients' differences. detectable: the smallest true difference "
     "that would have been found 4 times in 5.",
     "epochs are compared at the last checkpoint, since the best of 100 epochs contains the best of "
     "50. Formulas and sources: docs/statistics.md.",
 )
 
 
-def page(content: Content, svgs: Mapping[str, str], command: str) -> str:
+def html(content: Content, svgs: Mapping[str, str], command: str) -> str:
     """The page as HTML.
 
     Args:
@@ -45,5 +44,36 @@ def page(content: Content, svgs: Mapping[str, str], command: str) -> str:
     return template.render(content=content, images=images, command=command, legend=LEGEND)
 
 
+def markdown(content: Content, command: str) -> str:
+    """The report as Markdown, with links to its figures beside it."""
+    parts = [f"# {content.question}", f"**{content.answer}**"]
+    parts += ["\n".join(f"- {line}" for line in content.caveats)] if content.caveats else []
+    parts.append(_table(content.board))
+    for section in content.sections:
+        parts.append(f"## {section.title}")
+        if section.text:
+            parts.append("\n".join(f"- {line}" for line in section.text))
+        parts += [f"![{p.caption}](figures/{p.name}.png)" for p in section.pictures]
+        parts += [_table(one) for one in section.tables]
+    parts.append("## How it was made")
+    facts = [f"- {name}: {value}" for name, values in content.facts.items() for value in values]
+    sizes = [
+        f"- split {split.checksum}{'' if split.fold is None else f', fold {split.fold}'}"
+        f"{', LEAKY' if split.leaky else ''}: "
+        + ", ".join(f"{part} {len(who)}" for part, who in split.members.items())
+        + " patients (listed in report.html)"
+        for split in content.splits
+    ]
+    parts.append("\n".join([*facts, *sizes, f"- this report: `{command}`"]))
+    return "\n\n".join(parts) + "\n"
+
+
 def _inline(svg: str) -> str:
     return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
+
+
+def _table(table: Table) -> str:
+    cells = [[cell.replace("|", "\\|") for cell in row] for row in (table.header, *table.rows)]
+    lines = [f"| {' | '.join(row)} |" for row in cells]
+    rule = "|" + "|".join(" --- " for _ in table.header) + "|"
+    return "\n".join([f"*{table.caption}*", "", lines[0], rule, *lines[1:]])

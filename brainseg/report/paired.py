@@ -1,4 +1,4 @@
-"""Statistics of paired differences by patient: correction, signed ranks, effect, false claim."""
+"""Statistics of paired differences by patient: correction, signed ranks, effect."""
 
 from collections.abc import Sequence
 
@@ -46,19 +46,3 @@ def effect_size(by_patient: NDArray[np.float64]) -> float:
         return 0.0
     spread = float(by_patient.std(ddof=1))
     return float(by_patient.mean() / spread) if spread > 0 else float("inf")
-
-
-def false_claim(by_patient: NDArray[np.float64]) -> float:
-    """Posterior probability that the first is not better than the second.
-
-    P(theta_A <= theta_B | the patients' scores) of Christodoulou et al. 2025 (arXiv 2505.04720),
-    for segmentation: F_{n-1}(sqrt(n) (m_B - m_A) / sqrt(s_A^2 + s_B^2 - 2 r s_A s_B)) with r the
-    congruence of the two, their correlation, and F that of Student's t. It knows of no seeds.
-    """
-    count = len(by_patient)
-    if count < 2:
-        return float("nan")
-    mean, spread = float(by_patient.mean()), float(by_patient.std(ddof=1))
-    if spread == 0:
-        return 0.5 if mean == 0 else float(mean < 0)
-    return float(stats.t.cdf(-mean / (spread / np.sqrt(count)), count - 1))

@@ -1,15 +1,10 @@
 """Patients across configurations: who is hard for all, where they disagree, and who they are."""
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from brainseg.report.configurations import Configuration
-
-_FEW_LEVELS = 6  # a number with more values is split at its median
 
 
 def matrix(configurations: Sequence[Configuration]) -> pd.DataFrame:
@@ -47,9 +42,7 @@ def accuracy_of_nothing(configurations: Sequence[Configuration]) -> float:
     return float((1 - known["target"] / known["pixels"]).mean())
 
 
-def subgroups(
-    configurations: Sequence[Configuration], clinical: pd.DataFrame | None = None
-) -> pd.DataFrame:
+def subgroups(configurations: Sequence[Configuration]) -> pd.DataFrame:
     """Test Dice by subgroup: of the winner, and the mean over all configurations.
 
     Columns: about, level, patients, winner, all. Tumour size is cut into thirds by the patient's
@@ -57,7 +50,6 @@ def subgroups(
 
     Args:
         configurations: of one split, in val order.
-        clinical: a row per patient, indexed by names that begin the patients' names.
     """
     dice = matrix(configurations)
     known = about(configurations).loc[dice.index]
@@ -67,9 +59,6 @@ def subgroups(
     }
     if "missing" in known:
         by["missing sequence"] = known["missing"].astype(str)
-    if clinical is not None:
-        for name in clinical.columns:
-            by[str(name)] = _levels(_of(clinical[name], dice.index))
     rows = []
     for name, level in by.items():
         for value, patients in dice.groupby(level, sort=False).groups.items():
@@ -82,50 +71,6 @@ def subgroups(
         ["about", "level"],
         key=lambda column: column.map(order) if column.name == "about" else column,
     ).reset_index(drop=True)
-
-
-def read_clinical(path: Path) -> pd.DataFrame:
-    """Clinical columns by patient, as LGG's `data.csv` has them; its first column names patients.
-
-    Raises:
-        ValueError: it cannot be read, or names a patient twice.
-    """
-    try:
-        table = pd.read_csv(path, index_col=0)
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())  # pandas ends its own with a line break
-        raise ValueError(
-            f"{path} cannot be read ({reason}); give the data set's data.csv"
-        ) from error
-    if table.index.has_duplicates:
-        twice = table.index[table.index.duplicated()][0]
-        raise ValueError(f"{path} names patient {twice} twice; keep one of its rows")
-    return table
-
-
-def _of(column: "pd.Series[Any]", patients: "pd.Index[str]") -> "pd.Series[Any]":
-    """A clinical column by patient: `TCGA_CS_4941` stands for `TCGA_CS_4941_19960909`."""
-    values = {str(name): value for name, value in column.items()}
-    short = {
-        patient: next(
-            (name for name in values if patient == name or patient.startswith(f"{name}_")), None
-        )
-        for patient in patients
-    }
-    return pd.Series({p: values[name] if name else None for p, name in short.items()}, dtype=object)
-
-
-def _levels(column: "pd.Series[Any]") -> "pd.Series[str]":
-    numbers = pd.to_numeric(column, errors="coerce")
-    if numbers.notna().sum() and numbers.nunique() > _FEW_LEVELS:
-        middle = float(numbers.median())
-        text = np.where(numbers <= middle, f"<= {middle:g}", f"> {middle:g}")
-        cut: pd.Series[str] = pd.Series(text, column.index).where(numbers.notna(), "unknown")
-        return cut
-    if numbers.notna().sum() == column.notna().sum():
-        column = numbers.map("{:g}".format).where(numbers.notna())
-    words: pd.Series[str] = column.astype(object).where(column.notna(), "unknown").astype(str)
-    return words
 
 
 def _thirds(target: "pd.Series[int]") -> "pd.Series[str]":

@@ -2,34 +2,28 @@
 
 from collections.abc import Sequence
 
-import pandas as pd
 from matplotlib.figure import Figure
 
-from brainseg.report import charts, grids, made, tables
+from brainseg.report import charts, grids, provenance, tables
 from brainseg.report.answer import answer, question, sentence
-from brainseg.report.board import board, spread
 from brainseg.report.caveats import caveats
 from brainseg.report.content import Content, Picture, Section
 from brainseg.report.curves import flattening, stopped
 from brainseg.report.findings import findings
 from brainseg.report.leaderboard import Row
 from brainseg.report.patients import accuracy_of_nothing, hard, subgroups
-from brainseg.report.ranks import MOST
 from brainseg.report.rates import RATE
 from brainseg.report.study import Study
-from brainseg.report.table import p_value
-from brainseg.report.variance import ALPHA
 
 
-def content(study: Study, rows: Sequence[Row], clinical: pd.DataFrame | None = None) -> Content:
+def content(study: Study, rows: Sequence[Row]) -> Content:
     """Everything that a report says and shows, without empty sections."""
     sections = [
         _tests(study),
         _factors(study, rows),
         _rates(study),
         _epochs(study),
-        _ranks(study),
-        _patients(study, clinical),
+        _patients(study),
     ]
     if study.found.absent:
         absent = tables.absent(study.found.absent)
@@ -38,10 +32,10 @@ def content(study: Study, rows: Sequence[Row], clinical: pd.DataFrame | None = N
         question(study),
         answer(study),
         caveats(study),
-        board(rows, accuracy_of_nothing(study.main.configurations)),
+        tables.leaderboard(rows, accuracy_of_nothing(study.main.configurations)),
         [each for each in sections if each.text or each.pictures or each.tables],
-        made.facts(study.found),
-        made.splits(study.found),
+        provenance.facts(study.found),
+        provenance.splits(study.found),
     )
 
 
@@ -78,20 +72,11 @@ def _factors(study: Study, rows: Sequence[Row]) -> Section:
         "last checkpoint, all else at the best on val.",
         grids.marginal(study.effects),
     )
-    _add(
-        section,
-        "interactions",
-        "Mean test Dice by two factors, best epoch on val. Parallel lines: no interaction.",
-        grids.interactions(judged, factors),
-    )
     levels = [pair for each in study.effects for pair in each.pairs]
     if levels:
         caption = "Levels of one factor, over all configurations that differ in it alone."
         section.tables.append(tables.pairs(levels, caption))
-    if study.interactions:
-        caption = "Differences of differences: what one factor's effect owes to another's level."
-        section.tables.append(tables.pairs(study.interactions, caption))
-    section.tables.append(spread(rows))
+    section.tables.append(tables.spread(rows))
     return section
 
 
@@ -125,26 +110,7 @@ def _epochs(study: Study) -> Section:
     return section
 
 
-def _ranks(study: Study) -> Section:
-    section = Section("Ranks")
-    ranks = study.ranks
-    if ranks is None or study.main.winner.leaky:
-        return section
-    if ranks.friedman is not None:
-        verdict = "some configurations" if ranks.friedman < ALPHA else "no configurations"
-        section.text.append(
-            f"Friedman's test over {ranks.patients} patients: p {p_value(ranks.friedman)}; "
-            f"by it {verdict} rank differently. It knows of no noise of seeds."
-        )
-    caption = "Critical difference (Nemenyi, 0.05): a bar joins what is not told apart by ranks."
-    _add(section, "critical-difference", caption, charts.critical_difference(ranks))
-    if ranks.critical is None:
-        section.text.append(f"No critical-difference diagram: it holds {MOST} configurations.")
-    section.tables.append(tables.stability(ranks))
-    return section
-
-
-def _patients(study: Study, clinical: pd.DataFrame | None) -> Section:
+def _patients(study: Study) -> Section:
     section = Section("Patients")
     members = study.main.configurations
     if any(each.best.empty for each in members):
@@ -154,9 +120,7 @@ def _patients(study: Study, clinical: pd.DataFrame | None) -> Section:
         return section
     if "missing" not in table:
         section.text.append("The files of these cells do not tell which patients lack a sequence.")
-    if clinical is None:
-        section.text.append("For clinical columns, give the data set's table: --clinical data.csv.")
-    found = subgroups(members, clinical)
+    found = subgroups(members)
     caption = "Test Dice of every patient in every configuration, hardest first (40 at most)."
     _add(section, "patients", caption, charts.patients(members))
     _add(section, "subgroups", "Mean test Dice by subgroup.", charts.groups(found))

@@ -9,21 +9,19 @@ from brainseg.report.comparison import Comparison
 from brainseg.report.configurations import Configuration
 from brainseg.report.paired import (
     effect_size,
-    false_claim,
     holm,
     mean_p,
     ranks_agree,
     signed_rank,
 )
-from brainseg.report.resample import Table, interval
 from brainseg.report.variance import (
     SeedNoise,
     both_p,
     detectable,
     noise,
-    patients_needed,
     seed_noise,
 )
+from brainseg.statistics import Table, interval
 
 
 @dataclass(frozen=True)
@@ -39,10 +37,6 @@ class Differences:
     table: Table
     seeds: int
     weight: float = 2.0
-
-    def doubled(self) -> "Differences":
-        """Twice the differences, whose weights are squared."""
-        return Differences(2 * self.table, self.seeds, 4 * self.weight)
 
 
 def differences(
@@ -114,9 +108,7 @@ def compare(
         effect=effect_size(by_patient),
         p_wilcoxon=signed_rank(by_patient),
         p_seeds=both_p(mean, chance) if chance else None,
-        false_claim=false_claim(by_patient),
         detectable=detectable(chance, comparisons=size) if chance else float("nan"),
-        needed=patients_needed(chance, mean, comparisons=size) if chance else None,
         p_mean=mean_p(by_patient),
         agree=ranks_agree(by_patient) if by_patient.size else True,
         leaky=leaky,

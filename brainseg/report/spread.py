@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from brainseg.report.resample import Table
+from brainseg.statistics import Table
 
 
 @dataclass(frozen=True)

@@ -2,21 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 from brainseg.report.comparison import Comparison
 from brainseg.report.configurations import Configuration, group, pool, same_folds, same_model
-from brainseg.report.effects import Effect, effect, interaction
+from brainseg.report.effects import Effect, effect
 from brainseg.report.gather import Found
-from brainseg.report.ranks import Ranks, rank
 from brainseg.report.rates import RATE, at_each_rate, at_own_rate, swept
-from brainseg.report.resample import Interval, interval
 from brainseg.report.significance import (
     compare,
     corrected,
     differences,
     noise_of_seeds,
 )
+from brainseg.statistics import Interval, interval
 
 
 @dataclass(frozen=True)
@@ -55,8 +53,6 @@ class Study:
         main: the judgement.
         by_rate: the judgement at each fixed learning rate, where it is swept.
         effects: of each factor.
-        interactions: of each two factors.
-        ranks: None where there is nothing to rank.
     """
 
     found: Found
@@ -66,8 +62,6 @@ class Study:
     main: Judgement
     by_rate: dict[str, Judgement]
     effects: list[Effect]
-    interactions: list[Comparison]
-    ranks: Ranks | None
 
     @property
     def factors(self) -> list[str]:
@@ -79,7 +73,7 @@ class Study:
         """Every paired comparison."""
         levels = [pair for each in self.effects for pair in each.pairs]
         rates = [each for one in self.by_rate.values() for each in one.against]
-        return [*self.main.against, *levels, *self.interactions, *rates]
+        return [*self.main.against, *levels, *rates]
 
 
 def study(found: Found) -> Study:
@@ -98,7 +92,6 @@ def study(found: Found) -> Study:
     fair = swept(groups[0])
     judged = at_own_rate(groups[0]) if fair else groups[0]
     rates = at_each_rate(groups[0]) if fair else {}
-    effects, interactions = _effects(judged, groups[0] if fair else judged)
     return Study(
         found=found,
         configurations=configurations,
@@ -106,9 +99,7 @@ def study(found: Found) -> Study:
         fair=fair,
         main=judge(judged),
         by_rate={rate: judge(each, f"at {RATE}={rate}") for rate, each in rates.items()},
-        effects=effects,
-        interactions=interactions,
-        ranks=rank(judged) if _tested(judged) else None,
+        effects=_effects(judged, groups[0] if fair else judged),
     )
 
 
@@ -145,18 +136,14 @@ def judge(configurations: Sequence[Configuration], where: str = "") -> Judgement
     return Judgement(list(configurations), test, lead, runner_up, against)
 
 
-def _effects(
-    judged: Sequence[Configuration], every: Sequence[Configuration]
-) -> tuple[list[Effect], list[Comparison]]:
-    """Effects and interactions; that of the learning rate itself among all configurations."""
+def _effects(judged: Sequence[Configuration], every: Sequence[Configuration]) -> list[Effect]:
+    """Effects of the factors; that of the learning rate itself among all configurations."""
     if not _tested(judged) or not _tested(every):
-        return [], []
-    factors = _varied(judged)
-    effects = [effect(factor, judged) for factor in factors]
+        return []
+    effects = [effect(factor, judged) for factor in _varied(judged)]
     if every is not judged:
         effects.append(effect(RATE, every))
-    pairs = [interaction(a, b, judged) for a, b in combinations(factors, 2)]
-    return effects, [each for found in pairs for each in found]
+    return effects
 
 
 def _varied(configurations: Sequence[Configuration]) -> list[str]:

@@ -7,10 +7,10 @@ import pandas as pd
 from brainseg.report.answer import span
 from brainseg.report.comparison import Comparison
 from brainseg.report.configurations import Configuration
+from brainseg.report.content import Table, number_or_dash, p_value
 from brainseg.report.curves import Flat
 from brainseg.report.gather import Absent
-from brainseg.report.ranks import Ranks
-from brainseg.report.table import Table, number_or_dash, p_value
+from brainseg.report.leaderboard import Row
 
 _WORDS = {
     "ahead": "ahead",
@@ -24,10 +24,68 @@ _WORDS = {
 }
 
 
+def leaderboard(rows: Sequence[Row], nothing: float) -> Table:
+    """Scores and cost of each configuration, in val order; factors first.
+
+    Args:
+        rows: of the configurations.
+        nothing: accuracy of predicting nothing on the same patients; nan without test scores.
+    """
+    header = ["#", *_factors(rows), "val Dice", "test Dice (95 %)", "test rank", "median", "IoU"]
+    header += ["precision", "recall", "accuracy", "seeds", "parameters", "seconds", "peak MB"]
+    body = []
+    for number, row in enumerate(rows, 1):
+        scores = [number_or_dash(row.scores.get(name)) for name in ("iou", "precision", "recall")]
+        body.append(
+            [
+                str(number),
+                *_levels(row),
+                f"{row.val:.3f}",
+                span(row.test) if row.test else "–",
+                str(row.rank or "–"),
+                number_or_dash(row.median),
+                *scores,
+                number_or_dash(row.scores.get("accuracy"), 4),
+                str(row.seeds),
+                f"{row.parameters:,}",
+                f"{row.seconds:.0f}",
+                number_or_dash(row.memory, 0),
+            ]
+        )
+    if any(row.notes for row in rows):
+        header.append("notes")
+        body = [[*line, ", ".join(row.notes)] for line, row in zip(body, rows, strict=True)]
+    caption = "In the order of val Dice; choose by it. Test only says how good the choice is."
+    if nothing == nothing:
+        caption += f" Predicting nothing has Dice 0 and accuracy {nothing:.4f}."
+    return Table(caption, header, body)
+
+
+def spread(rows: Sequence[Row]) -> Table:
+    """The spread between seeds beside the spread between patients."""
+    header = ["#", *_factors(rows), "cells", "seeds", "SD between patients", "SD between seeds"]
+    body = [
+        [
+            str(number),
+            *_levels(row),
+            str(row.cells),
+            str(row.seeds),
+            number_or_dash(row.sd_patients),
+            number_or_dash(row.sd_seeds),
+        ]
+        for number, row in enumerate(rows, 1)
+    ]
+    caption = (
+        "Spread of the test Dice: between patients within a network, and between the means of "
+        "networks that differ in their seed (beyond what patients explain)."
+    )
+    return Table(caption, header, body)
+
+
 def pairs(comparisons: Sequence[Comparison], caption: str) -> Table:
     """Paired comparisons with everything that decides what may be said."""
     header = ["first", "second", "difference (95 %)", "wins", "d_z", "p Wilcoxon", "p seeds"]
-    header += ["p Holm", "P(false claim)", "detectable", "patients", "seeds", "what it is"]
+    header += ["p Holm", "detectable", "patients", "seeds", "what it is"]
     return Table(
         caption,
         header,
@@ -41,7 +99,6 @@ def pairs(comparisons: Sequence[Comparison], caption: str) -> Table:
                 p_value(each.p_wilcoxon),
                 p_value(each.p_seeds),
                 p_value(each.p_holm),
-                p_value(each.false_claim),
                 number_or_dash(each.detectable),
                 str(each.patients),
                 str(each.seeds),
@@ -63,20 +120,6 @@ def pairs_frame(comparisons: Sequence[Comparison]) -> pd.DataFrame:
     first = ["family", "first", "second", "which", "difference", "low", "high", "verdict"]
     frame = pd.DataFrame(rows, columns=None if rows else first)
     return frame[[*first, *(name for name in frame.columns if name not in first)]]
-
-
-def stability(ranks: Ranks) -> Table:
-    """Mean ranks, and how often each would come first in other samples of patients and seeds."""
-    return Table(
-        "Rank over patients, and under the bootstrap of patients and seeds.",
-        ["configuration", "mean rank", "first in", "rank by mean Dice (95 %)"],
-        [
-            [name, f"{mean:.2f}", f"{first:.0%}", f"{low:.0f} to {high:.0f}"]
-            for name, mean, first, low, high in zip(
-                ranks.names, ranks.mean, ranks.first, ranks.low, ranks.high, strict=True
-            )
-        ],
-    )
 
 
 def flat(found: Sequence[Flat]) -> Table:
@@ -140,3 +183,11 @@ def _of_patients(table: pd.DataFrame, caption: str) -> Table:
         known = [str(row[key]) for key in ("institution", "slices", "target", *missing)]
         rows.append([str(name), *known, *scores])
     return Table(caption, [*header, "mean Dice", "least", "highest", "SD"], rows)
+
+
+def _factors(rows: Sequence[Row]) -> list[str]:
+    return list(rows[0].levels) or ["configuration"]
+
+
+def _levels(row: Row) -> list[str]:
+    return list(row.levels.values()) or ["the only one"]

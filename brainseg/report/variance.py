@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from brainseg.report.resample import Table
+from brainseg.statistics import Table
 
 ALPHA = 0.05
 POWER = 0.8
@@ -104,23 +104,6 @@ def detectable(chance: Noise, *, comparisons: int = 1) -> float:
         comparisons: size of the family; alpha is 0.05 divided by it (Holm's first step).
     """
     return float(_detectable(chance, np.array([chance.patients]), comparisons)[0])
-
-
-def patients_needed(chance: Noise, lead: float, *, comparisons: int = 1) -> int | None:
-    """The fewest test patients with which a true difference of `lead` is found 4 times in 5.
-
-    Seeds stay as many as they are. None where no number of patients is enough, since the noise of
-    the seeds alone hides it, or where it is above a million.
-    """
-    coarse = np.unique(np.geomspace(2, 2**20, 400).astype(int))
-    enough = _detectable(chance, coarse, comparisons) <= abs(lead)
-    if lead == 0 or not enough.any():
-        return None
-    first = int(enough.argmax())
-    if first == 0:
-        return int(coarse[0])
-    fine = np.arange(coarse[first - 1] + 1, coarse[first] + 1)
-    return int(fine[(_detectable(chance, fine, comparisons) <= abs(lead)).argmax()])
 
 
 def _detectable(

@@ -6,11 +6,10 @@ from tempfile import TemporaryFile
 
 from tqdm import tqdm
 
+from brainseg.figures import style
 from brainseg.files import write_whole
-from brainseg.report import gather, leaderboard, sections, style, tables, texts
+from brainseg.report import gather, leaderboard, page, sections, tables
 from brainseg.report.factors import levels
-from brainseg.report.page import page
-from brainseg.report.patients import read_clinical
 from brainseg.report.study import study
 
 
@@ -18,7 +17,6 @@ def report(
     sweeps: Sequence[Path],
     *,
     out: Path | None = None,
-    clinical: Path | None = None,
     command: str = "",
 ) -> tuple[str, list[str], Path]:
     """Write a report: the answer, a line for each cell without a result, and the page's path.
@@ -26,7 +24,6 @@ def report(
     Args:
         sweeps: folders of sweeps, or of a run.
         out: folder to write to; None: `report/` in the first sweep.
-        clinical: table of clinical columns by patient, such as LGG's `data.csv`.
         command: that made it.
 
     Raises:
@@ -34,7 +31,6 @@ def report(
         ValueError: no cell is finished, two cells are one, a file cannot be understood, or the
             folder cannot be written to.
     """
-    table = read_clinical(clinical) if clinical else None
     with tqdm(total=4, desc="report", leave=False, delay=2, disable=None) as bar:
         bar.set_postfix_str("reading the cells")
         found = gather.read(sweeps)
@@ -44,7 +40,7 @@ def report(
         studied = study(found)
         bar.update()
         bar.set_postfix_str("drawing")
-        content = sections.content(studied, leaderboard.leaderboard(studied), table)
+        content = sections.content(studied, leaderboard.leaderboard(studied))
         bar.update()
         bar.set_postfix_str("writing")
         pictures = [picture for section in content.sections for picture in section.pictures]
@@ -52,8 +48,8 @@ def report(
     runs = leaderboard.cells_table(found, levels(found.results))
     write_whole(folder / "runs.csv", runs.to_csv(index=False))
     write_whole(folder / "pairs.csv", tables.pairs_frame(studied.comparisons).to_csv(index=False))
-    write_whole(folder / "report.md", texts.markdown(content, command))
-    write_whole(folder / "report.html", page(content, svgs, command))
+    write_whole(folder / "report.md", page.markdown(content, command))
+    write_whole(folder / "report.html", page.html(content, svgs, command))
     absent = [f"{each.name} {each.state}: {each.reason}" for each in found.absent]
     return content.answer, absent, folder / "report.html"
 

@@ -30,7 +30,7 @@ def rename(root: Path, old: str, new: str) -> None:
 
 @pytest.fixture(autouse=True)
 def _few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("brainseg.evaluate.interval.RESAMPLES", 199)
+    monkeypatch.setattr("brainseg.statistics.DRAWS", 199)
 
 
 @pytest.fixture

@@ -163,18 +163,6 @@ def test_seeds_that_differ_are_averaged_each_over_its_own() -> None:
     assert any("With 20 test patients and one seed, a" in line for line in findings(one))
 
 
-def test_an_interaction_of_one_seed_is_said_to_be_of_one_seed() -> None:
-    truth = Truth(lambda each: 0.2 * (each["norm"] == "group") * (each["loss"] == "dice"))
-    axes = {"norm": ["batch", "group"], "loss": ["bce", "dice"]}
-    said = findings(studied(sweep(axes, truth)))
-    assert any(
-        "Interactions: 1 of 1 differences of differences is beyond the noise of patients, with one "
-        "seed each." in line
-        for line in said
-    )
-    assert any("cannot be said with one seed" in line for line in said)
-
-
 def test_rates_are_compared_where_only_another_split_has_a_further_factor() -> None:
     honest = sweep({"optimizer.lr": [1e-3, 1e-4], "split": ["patient"]})
     other = [leaky(each) for each in sweep({"optimizer.lr": [1e-3, 1e-4], "split": ["slice"]})]

@@ -3,7 +3,7 @@ import pytest
 
 from brainseg.report.cells import Result
 from brainseg.report.configurations import pool
-from brainseg.report.effects import effect, interaction
+from brainseg.report.effects import effect
 from tests.report.synthetic import Truth, result, sweep
 
 
@@ -38,20 +38,3 @@ def test_a_marginal_effect_is_the_mean_over_the_other_factor() -> None:
     assert found.pairs[0].first == "norm=b"
     assert found.pairs[0].difference.mean == pytest.approx(0.1)
     assert {level: len(seeds) for level, seeds in found.seeds.items()} == {"a": 2, "b": 2}
-
-
-def test_an_interaction_is_the_difference_of_differences() -> None:
-    truth = Truth(
-        lambda each: 0.12 * (each["norm"] == "b" and each["loss"] == "y"), patient=0.05, noise=0.01
-    )
-    made = sweep({"norm": ["a", "b"], "loss": ["x", "y"], "seed": [0, 1, 2]}, truth)
-    (found,) = interaction("norm", "loss", pool(made))
-    assert abs(found.difference.mean) == pytest.approx(0.12, abs=0.02)
-    assert found.verdict in ("ahead", "behind")
-
-
-def test_factors_that_add_up_do_not_interact() -> None:
-    truth = Truth(lambda each: 0.1 * (each["norm"] == "b") + 0.1 * (each["loss"] == "y"))
-    made = sweep({"norm": ["a", "b"], "loss": ["x", "y"], "seed": [0, 1, 2]}, truth)
-    (found,) = interaction("norm", "loss", pool(made))
-    assert found.verdict == "noise"

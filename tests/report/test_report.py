@@ -21,9 +21,7 @@ FIGURES = (
     "leads",
     "heat-map",
     "effects",
-    "interactions",
     "curves",
-    "critical-difference",
     "patients",
     "subgroups",
 )
@@ -156,14 +154,11 @@ def test_pairs_holds_every_comparison(made: Path) -> None:
         "norm": 1,
         "loss": 1,
         "epochs": 1,
-        "norm x loss": 1,
-        "norm x epochs": 1,
-        "loss x epochs": 1,
     }
     norm = pairs[pairs["family"] == "norm"].iloc[0]
     assert abs(norm["difference"]) == pytest.approx(0.1, abs=0.02)
     assert norm["verdict"] in ("ahead", "behind")
-    assert (pairs["which"] == "last").sum() == 3
+    assert (pairs["which"] == "last").sum() == 1
 
 
 def test_markdown_links_to_figures_that_exist(made: Path) -> None:
@@ -248,16 +243,6 @@ def test_a_folder_that_cannot_be_written_to_is_named(
     said = capsys.readouterr().err
     assert said.startswith(f"{tmp_path / 'file'} cannot be written to (")
     assert said.endswith("); give another folder with --out\n")
-
-
-def test_a_clinical_table_that_is_none_is_one_line(
-    small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "notes.md").write_text("a,b\n1,2\n1,2,3,4\n")
-    assert main([str(small), "--clinical", str(tmp_path / "notes.md")]) == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert said.endswith("; give the data set's data.csv\n")
 
 
 def test_the_same_difference_on_every_patient_can_be_drawn(tmp_path: Path) -> None:

@@ -1,11 +1,10 @@
 import numpy as np
 import pytest
-from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from brainseg.report.comparison import Comparison
 from brainseg.report.configurations import pool
-from brainseg.report.paired import effect_size, false_claim, holm, signed_rank
+from brainseg.report.paired import effect_size, holm, signed_rank
 from brainseg.report.significance import Differences, compare, corrected, differences
 from brainseg.report.variance import seed_noise
 from tests.report.synthetic import result, sweep
@@ -44,21 +43,6 @@ def test_signed_rank_by_hand() -> None:
 def test_effect_size_by_hand() -> None:
     assert effect_size(np.array([1.0, 2.0, 3.0])) == pytest.approx(2.0)
     assert effect_size(np.zeros(3)) == 0.0
-
-
-def test_false_claim_is_the_formula_of_christodoulou_2025_for_segmentation() -> None:
-    rng = np.random.default_rng(0)
-    hard = rng.normal(0.7, 0.1, 30)
-    a, b = hard + rng.normal(0.02, 0.03, 30), hard + rng.normal(0, 0.03, 30)
-    s_a, s_b, r = a.std(ddof=1), b.std(ddof=1), np.corrcoef(a, b)[0, 1]
-    lead = np.sqrt(30) * (b.mean() - a.mean()) / np.sqrt(s_a**2 + s_b**2 - 2 * s_a * s_b * r)
-    assert false_claim(a - b) == pytest.approx(stats.t.cdf(lead, 29))
-    assert 0 < false_claim(a - b) < 0.5
-
-
-def test_false_claim_is_one_half_where_there_is_no_lead() -> None:
-    assert false_claim(np.array([-1.0, 1.0])) == 0.5
-    assert false_claim(np.zeros(4)) == 0.5
 
 
 def test_differences_are_paired_by_seed_and_patient() -> None:

@@ -11,7 +11,7 @@ import sys
 import pandas as pd
 
 from brainseg.report.paired import signed_rank
-from brainseg.report.resample import interval
+from brainseg.statistics import interval
 
 COUNTS = ["tp", "predicted", "target"]
 tables = [pd.read_csv(path).set_index(["patient", "slice"])[COUNTS] for path in sys.argv[1:3]]

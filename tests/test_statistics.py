@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from brainseg.report.resample import draws, interval, rank_draws, unpaired
+from brainseg.statistics import DRAWS, draws, interval, resampled, unpaired
 
 
 def test_the_bootstrap_has_the_variance_of_the_mean_over_patients() -> None:
@@ -54,8 +54,20 @@ def test_one_patient_has_no_interval() -> None:
     assert np.isnan([found.low, found.high]).all()
 
 
-def test_ranks_of_draws_by_hand() -> None:
-    tables = np.array([[[0.9, 0.9]], [[0.1, 0.1]], [[0.9, 0.9]]])
-    ranks = rank_draws(tables)
-    assert (ranks[0] == 1.5).all()
-    assert (ranks[1] == 3).all()
+def test_resamples_of_one_network_are_the_draws_of_its_patients() -> None:
+    dice = np.random.default_rng(5).beta(5, 2, 13)
+    drawn = resampled(lambda index: dice[index].mean(-1), len(dice))
+    assert drawn == pytest.approx(draws(dice[None]))
+
+
+def test_resamples_leave_one_patient_out_and_repeat_others() -> None:
+    seen: list[np.ndarray] = []
+
+    def keep(index: np.ndarray) -> np.ndarray:
+        seen.append(index)
+        return index.mean(-1)
+
+    resampled(keep, 4)
+    index = np.concatenate(seen)
+    assert index.shape == (DRAWS, 3)
+    assert set(np.unique(index)) == {0, 1, 2, 3}
