@@ -17,10 +17,10 @@ from PIL import Image
 from benchmarks.row import Row, at_least, at_most
 from benchmarks.scale import Scale
 from benchmarks.turns import Contender, take_turns
-from brainseg.data.build import Settings
 from brainseg.data.lgg import LGG
 from brainseg.data.phantom import Phantom
 from brainseg.data.prepare import prepare
+from brainseg.data.preprocessing import Preprocessing
 
 PIXELS = 256  # height and width of the files, as in LGG
 SIZE = 128  # of the cached slices: they have to be resized
@@ -55,7 +55,12 @@ def rows(scale: Scale) -> Iterator[Row]:
 def build(root: Path, cache: Path) -> float:
     """Seconds of building a cache."""
     start = time.perf_counter()
-    folder, _ = prepare(LGG(), root, Settings(SIZE, "none", crop=False), cache_dir=cache)
+    folder, _ = prepare(
+        LGG(),
+        root,
+        Preprocessing(SIZE, crop=False, denoise="none", intensity="zscore", channels=(0, 1, 2)),
+        cache_dir=cache,
+    )
     seconds = time.perf_counter() - start
     shutil.rmtree(folder)
     return seconds

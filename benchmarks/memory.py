@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from benchmarks.row import Row, at_most
 from benchmarks.scale import Scale
 from brainseg.data.cache import Scans
-from brainseg.data.datamodule import SliceDataset
+from brainseg.data.dataset import SliceDataset
 from brainseg.data.phantom import Phantom
 
 SIZE = 128

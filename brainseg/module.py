@@ -33,9 +33,12 @@ class SegmentationModule(L.LightningModule):
     Attributes:
         config: the run's resolved configuration, carried by every checkpoint so that a lone file
             is enough to predict.
+        preprocessing: what its slices went through (`data.preprocessing.Preprocessing.state`),
+            likewise.
     """
 
     config: dict[str, Any] | None = None
+    preprocessing: dict[str, Any] | None = None
 
     bad_step: Tensor
 
@@ -113,8 +116,9 @@ class SegmentationModule(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Put the configuration into the checkpoint."""
+        """Put configuration and preprocessing into the checkpoint."""
         checkpoint["config"] = self.config
+        checkpoint["preprocessing"] = self.preprocessing
 
     def _step(self, batch: Batch, mean_loss: MeanMetric, scores: PatientScores) -> Tensor:
         logits = self(batch["image"])

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from brainseg.data import preprocess
+from brainseg.data import checks
+from brainseg.data.preprocessing import Preprocessing
 from brainseg.data.reader import Patient, Reader, SliceError
 from brainseg.data.store import Meta, PatientMeta, Writer
 from brainseg.hardware import cores
@@ -20,15 +21,6 @@ WORKERS = 8  # each holds a patient in memory, and the interpreter's lock keeps 
 
 Pixels = NDArray[np.uint8]
 Shape = tuple[int, int]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the cached pixels depend on, beside the files; as in `Scans`."""
-
-    size: int
-    denoise: str
-    crop: bool
 
 
 @dataclass(frozen=True)
@@ -53,7 +45,11 @@ _Prepared = tuple[_Volume | None, list[list[str]]]  # lines for each slice that 
 
 
 def build(
-    folder: Path, reader: Reader, patients: list[Patient], problems: list[str], settings: Settings
+    folder: Path,
+    reader: Reader,
+    patients: list[Patient],
+    problems: list[str],
+    preprocessing: Preprocessing,
 ) -> Meta:
     """Fill `folder` with the slices that can be used, and say what is wrong with the others.
 
@@ -62,13 +58,13 @@ def build(
         reader: Reads the patients.
         patients: What the reader found.
         problems: What the reader found wrong.
-        settings: What to do to the pixels.
+        preprocessing: What to do to the pixels.
     """
     problems, skipped = list(problems), len(problems)
     records: list[_Record] = []
     shape = _usual_shape(reader, patients)
     with Writer(folder) as writer, ThreadPoolExecutor(_workers()) as pool:
-        volumes = _in_order(pool, lambda p: _prepare(reader, p, shape, settings), patients)
+        volumes = _in_order(pool, lambda p: _prepare(reader, p, shape, preprocessing), patients)
         for volume, wrong in tqdm(
             volumes, "reading scans", len(patients), unit="patient", delay=2, disable=None
         ):
@@ -80,7 +76,7 @@ def build(
         meta = Meta(
             fingerprint=_fingerprint(records),
             shape=shape,
-            size=settings.size,
+            size=preprocessing.size,
             channels=len(reader.modalities),
             problems=problems,
             skipped=skipped,
@@ -125,7 +121,9 @@ def _shape(reader: Reader, patient: Patient) -> Shape | None:
     return None
 
 
-def _prepare(reader: Reader, patient: Patient, shape: Shape, settings: Settings) -> _Prepared:
+def _prepare(
+    reader: Reader, patient: Patient, shape: Shape, preprocessing: Preprocessing
+) -> _Prepared:
     """A patient's good slices (None without any), and what is wrong with the others."""
     problems: list[list[str]] = []
     try:
@@ -139,65 +137,41 @@ def _prepare(reader: Reader, patient: Patient, shape: Shape, settings: Settings)
     if images.shape[1:3] != shape:
         wrong = f"{images.shape[1]}x{images.shape[2]} pixels, most patients {shape[0]}x{shape[1]}"
         return None, [*problems, *([f"{path}: {wrong}"] for path in patient.images)]
-    missing = _missing(images, reader.modalities, reader.stand_in)
-    return _fit(patient, images, masks, settings, missing), problems
+    missing = checks.missing(images, reader.modalities, reader.stand_in)
+    return _fit(patient, images, masks, preprocessing, missing), problems
 
 
 def _fit(
-    patient: Patient, images: Pixels, masks: Pixels, settings: Settings, missing: list[str]
+    patient: Patient,
+    images: Pixels,
+    masks: Pixels,
+    preprocessing: Preprocessing,
+    missing: list[str],
 ) -> _Volume:
-    whole = preprocess.whole_box(images.shape[1], images.shape[2])
-    box = preprocess.brain_box(images) if settings.crop else whole
-    clean = (preprocess.denoise(image, settings.denoise) for image in images)
-    fitted = np.stack([preprocess.fit_image(image, box, settings.size) for image in clean])
-    mean, deviation = preprocess.statistics(fitted)
+    fitted, geometry = preprocessing.fit(images)
     originals = np.packbits(masks.reshape(len(masks), -1), axis=1)
     meta = PatientMeta(
         name=patient.name,
         institution=patient.institution,
         slices=list(patient.slices),
         tumour=np.bitwise_count(originals).sum(1, dtype=int).tolist(),
-        box=box,
-        mean=mean,
-        deviation=deviation,
+        box=geometry.box,
+        mean=geometry.mean.tolist(),
+        deviation=geometry.deviation.tolist(),
         missing=missing,
     )
     record = _Record(
         meta=meta,
         files=patient.images,
-        digests=[(_sha256(i), _sha256(m)) for i, m in zip(images, masks, strict=True)],
-        blank=[_is_blank(image) for image in images],
+        digests=[(checks.sha256(i), checks.sha256(m)) for i, m in zip(images, masks, strict=True)],
+        blank=[checks.is_blank(image) for image in images],
     )
     return _Volume(
         record,
         images=fitted,
-        masks=np.stack([preprocess.fit_mask(mask, box, settings.size) for mask in masks]),
+        masks=preprocessing.fit_masks(masks, geometry),
         originals=originals,
     )
-
-
-def _missing(images: Pixels, modalities: Sequence[str], stand_in: str | None) -> list[str]:
-    """The modalities whose channel `[D, H, W]` is a copy of the one that stands in for missing."""
-    if stand_in is None:
-        return []
-    copied = images[..., modalities.index(stand_in)]
-    middle = len(images) // 2  # tells most patients apart without looking at all slices
-    return [
-        name
-        for name, channel in zip(modalities, np.moveaxis(images, -1, 0), strict=True)
-        if name != stand_in
-        and np.array_equal(channel[middle], copied[middle])
-        and np.array_equal(channel, copied)
-    ]
-
-
-def _is_blank(image: Pixels) -> bool:
-    colour = image[0, 0]
-    return bool((image[0] == colour).all() and (image == colour).all())  # the first row tells most
-
-
-def _sha256(array: Pixels) -> str:
-    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
 
 
 def _fingerprint(records: list[_Record]) -> str:

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from brainseg.data.build import Settings
 from brainseg.data.prepare import prepare
-from brainseg.data.preprocess import DENOISE, Box, undo
+from brainseg.data.preprocess import Box
+from brainseg.data.preprocessing import Geometry, Preprocessing
 from brainseg.data.reader import Reader
 from brainseg.data.store import Store, open_store
 
@@ -56,25 +56,20 @@ class Scans:
         self.reader = reader
         self.modalities = tuple(reader.modalities if modalities is None else modalities)
         _check_modalities(self.modalities, reader.modalities)
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-            raise ValueError(f"data.size={size}; must be a positive integer; set data.size=256")
-        _check_choice("intensity", intensity, ("unit", "zscore"))
-        _check_choice("denoise", denoise, DENOISE)
-        _check_choice("on_error", on_error, ("stop", "skip"))
-        _check_choice("crop", crop, (False, True))
         self.root = root
-        self.intensity = intensity
         self.on_error = on_error
         self.cache_dir = cache_dir
-        self.settings = Settings(size=size, denoise=denoise, crop=bool(crop))
-        self._channels = [reader.modalities.index(modality) for modality in self.modalities]
+        if on_error not in ("stop", "skip"):
+            raise ValueError(f"data.on_error={on_error}; must be stop or skip; set it to one")
+        channels = tuple(reader.modalities.index(modality) for modality in self.modalities)
+        self.preprocessing = Preprocessing(size, crop, denoise, intensity, channels)
         self._folder: Path | None = None
         self._opened: _Opened | None = None
 
     @property
     def size(self) -> int:
         """Height and width of the cached slices."""
-        return self.settings.size
+        return self.preprocessing.size
 
     def prepare(self) -> None:
         """Open the cache; the first time, check and decode every file.
@@ -90,7 +85,7 @@ class Scans:
         if self._opened is None:
             skip = self.on_error == "skip"
             self._folder, store = prepare(
-                self.reader, self.root, self.settings, skip=skip, cache_dir=self.cache_dir
+                self.reader, self.root, self.preprocessing, skip=skip, cache_dir=self.cache_dir
             )
             self._opened = _Opened(store)
 
@@ -133,15 +128,15 @@ class Scans:
         """Slices and folders that `on_error=skip` left out."""
         return self._open().store.meta.skipped
 
+    def geometry(self, row: int) -> Geometry:
+        """That of the patient of slice `row`."""
+        opened = self._open()
+        geometry: Geometry = opened.geometries[opened.patient_of[row]]
+        return geometry
+
     def scale(self, pixels: NDArray[np.uint8], row: int) -> NDArray[np.float32]:
         """Pixels of slice `row`, `[H, W, all modalities]`, as the network's float32 `[C, H, W]`."""
-        image = np.asarray(pixels[..., self._channels].transpose(2, 0, 1), np.float32, order="C")
-        if self.intensity == "unit":
-            return image / np.float32(255)
-        opened = self._open()
-        patient = opened.patient_of[row]
-        mean = opened.mean[patient, self._channels, None, None]
-        return (image - mean) / opened.deviation[patient, self._channels, None, None]
+        return self.preprocessing.scale(pixels, self.geometry(row))
 
     def image(self, row: int) -> NDArray[np.float32]:
         """The network's input for slice `row`, `[C, size, size]`."""
@@ -162,12 +157,11 @@ class Scans:
 
     def to_original(self, probs: NDArray[np.float32], rows: Rows) -> NDArray[np.float32]:
         """`[n, size, size]` with size and crop undone, `[n, height, width]`; 0 outside the box."""
-        opened = self._open()
-        patients = opened.store.meta.patients
-        boxes = [Box(*patients[opened.patient_of[row]].box) for row in rows]
-        shape = self.original_shape
-        whole = [undo(prob, box, shape) for prob, box in zip(probs, boxes, strict=True)]
-        return np.stack(whole) if whole else np.empty((0, *shape), np.float32)
+        each = [
+            self.preprocessing.undo([prob], self.geometry(row))
+            for prob, row in zip(probs, rows, strict=True)
+        ]
+        return np.concatenate([np.empty((0, *self.original_shape), np.float32), *each])
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_opened": None}  # a memory map pickles as all its bytes
@@ -190,8 +184,15 @@ class _Opened:
         self.store = store
         patients = store.meta.patients
         self.patient_of = np.repeat(np.arange(len(patients)), [len(p.slices) for p in patients])
-        self.mean = np.asarray([p.mean for p in patients], np.float32)  # [patients, C]
-        self.deviation = np.asarray([p.deviation for p in patients], np.float32)
+        self.geometries = [
+            Geometry(
+                store.meta.shape,
+                Box(*each.box),
+                np.asarray(each.mean, np.float32),
+                np.asarray(each.deviation, np.float32),
+            )
+            for each in patients
+        ]
         self.index = pd.DataFrame(
             {
                 "patient": [patients[k].name for k in self.patient_of],
@@ -201,12 +202,6 @@ class _Opened:
                 "missing": ["+".join(patients[k].missing) for k in self.patient_of],
             }
         )
-
-
-def _check_choice(key: str, value: object, choices: tuple[object, ...]) -> None:
-    if value not in choices:
-        allowed = ", ".join(map(str, choices))
-        raise ValueError(f"data.{key}={value}; must be one of {allowed}; set data.{key} to one")
 
 
 def _check_modalities(chosen: tuple[str, ...], known: tuple[str, ...]) -> None:

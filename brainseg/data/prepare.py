@@ -9,7 +9,8 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
-from brainseg.data.build import Settings, build
+from brainseg.data.build import build
+from brainseg.data.preprocessing import Preprocessing
 from brainseg.data.reader import Patient, Reader
 from brainseg.data.store import FORMAT, Meta, Store, open_store, replacing
 from brainseg.files import only_one
@@ -28,7 +29,7 @@ def cache_folder(cache_dir: str | Path | None = None) -> Path:
 def prepare(
     reader: Reader,
     root: str | Path | None,
-    settings: Settings,
+    preprocessing: Preprocessing,
     *,
     skip: bool = False,
     cache_dir: str | Path | None = None,
@@ -38,7 +39,7 @@ def prepare(
     Args:
         reader: Finds and reads the patients.
         root: Where they are; None leaves it to the reader.
-        settings: What to do to the pixels.
+        preprocessing: What to do to the pixels.
         skip: Whether to leave out what is faulty, instead of refusing the data set.
         cache_dir: As in `cache_folder`.
 
@@ -48,24 +49,26 @@ def prepare(
             slice is left; or if the cache cannot be written.
     """
     patients, problems = reader.find(root)
-    folder = cache_folder(cache_dir) / _name(reader, patients, problems, settings)
+    folder = cache_folder(cache_dir) / _name(reader, patients, problems, preprocessing)
     store = _usable(folder, skip)
     if store is None:
         with _alone(folder):
             store = _usable(folder, skip)  # another process may have built it by now
             if store is None:
-                store = _build(folder, reader, patients, problems, settings, skip)
+                store = _build(folder, reader, patients, problems, preprocessing, skip)
     _report(store.meta)
     return folder, store
 
 
-def _name(reader: Reader, patients: list[Patient], problems: list[str], settings: Settings) -> str:
+def _name(
+    reader: Reader, patients: list[Patient], problems: list[str], preprocessing: Preprocessing
+) -> str:
     """The cache's folder: another one for other files, settings or readers."""
     kind = type(reader)
     paths = dict.fromkeys(path for p in patients for path in (*p.images, *p.masks))
-    parts = [f"{FORMAT} {kind.__module__}.{kind.__qualname__} {settings}", *problems]
+    parts = [f"{FORMAT} {kind.__module__}.{kind.__qualname__} {preprocessing.cached}", *problems]
     key = hashlib.sha256("\n".join([*parts, *map(_stamp, paths)]).encode()).hexdigest()
-    return f"{kind.__name__.lower()}-{settings.size}-{key[:16]}"
+    return f"{kind.__name__.lower()}-{preprocessing.size}-{key[:16]}"
 
 
 def _stamp(path: Path) -> str:
@@ -101,12 +104,12 @@ def _build(
     reader: Reader,
     patients: list[Patient],
     problems: list[str],
-    settings: Settings,
+    preprocessing: Preprocessing,
     skip: bool,
 ) -> Store:
     log.info("reading %d patients into the cache %s", len(patients), folder)
     with replacing(folder) as partial:
-        meta = build(partial, reader, patients, problems, settings)
+        meta = build(partial, reader, patients, problems, preprocessing)
         if (meta.problems and not skip) or not meta.patients:
             rule = "every file must be sound" if meta.patients else "no slice is left"
             remedy = f"mend them, or {SKIP} to leave them out"

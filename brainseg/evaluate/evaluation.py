@@ -1,23 +1,25 @@
 """One evaluation: from run folders to a folder of card, tables and pictures."""
 
+import logging
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 
 import torch
 from tqdm import tqdm
 
 from brainseg.data.cache import Scans
-from brainseg.evaluate.about import about, with_parts
 from brainseg.evaluate.calibration import Histogram, histogram, together
 from brainseg.evaluate.card import Card, card
 from brainseg.evaluate.charts import charts
+from brainseg.evaluate.facts import facts, with_parts
 from brainseg.evaluate.folder import claimed, write
 from brainseg.evaluate.measure import measure
 from brainseg.evaluate.pictures import pictures
-from brainseg.evaluate.predict import Rows, Volume, volumes
 from brainseg.evaluate.request import Request
 from brainseg.evaluate.selection import refuse_other_slices, refuse_twice, refuse_unlike, select
 from brainseg.evaluate.trained import Trained, open_run
+from brainseg.inference import Rows, Volume, volumes
+
+log = logging.getLogger(__name__)
 
 
 def evaluate(request: Request) -> Card:
@@ -32,26 +34,29 @@ def evaluate(request: Request) -> Card:
     refuse_unlike(runs, request.split, elsewhere=request.root is not None)
     scans = [run.scans(request.root, skip_faulty=request.skip_faulty) for run in runs]
     refuse_other_slices(scans)
-    elsewhere = request.root is not None and scans[0].fingerprint != runs[0].fingerprint
+    # the same scans may lie under another root
+    own = request.root is None or scans[0].fingerprint == runs[0].fingerprint
     rows = select(
         runs,
         scans[0].index,
         request.split,
-        elsewhere=elsewhere or (request.root is not None and request.split == "all"),
+        elsewhere=not own or (request.root is not None and request.split == "all"),
         allow_seen=request.allow_seen,
     )
     with claimed(request.folder) as folder:
         predicted = _predicted(runs, scans, rows, request.split, tta=request.tta)
         measured = measure(predicted, request.rules)
-        measured = with_parts(measured, runs, request.split, elsewhere=elsewhere)
-        own = request.split == "val" and not elsewhere
-        val = measured.histogram if own else _val(runs, scans, request, elsewhere=elsewhere)
+        measured = with_parts(measured, runs, request.split, elsewhere=not own)
+        val: Histogram | None = measured.histogram
+        said = ""
+        if not own or request.split != "val":
+            val, said = _val(runs, scans, request, own=own)
         scored = card(measured, request.rules, val=val, tta=request.tta)
         write(
             folder,
             card=scored,
             measured=measured,
-            about=about(request, runs, scans[0], measured),
+            facts=facts(request, runs, scans[0], measured, said),
             figures={
                 **charts(measured.patients, measured.histogram, val, request.split),
                 **pictures(scans[0], measured.patients, measured.strips),
@@ -63,7 +68,7 @@ def evaluate(request: Request) -> Card:
 def _predicted(
     runs: Sequence[Trained], scans: Sequence[Scans], rows: Rows, what: str, *, tta: bool
 ) -> Iterator[Volume]:
-    members = list(zip(runs, scans, strict=True))
+    members = [(run.model, own) for run, own in zip(runs, scans, strict=True)]
     patients = int(scans[0].index["patient"].iloc[rows].nunique())
     found = volumes(members, rows, tta=tta)
     bar = tqdm(found, f"predicting {what}", patients, unit="patient", leave=False, disable=None)
@@ -71,19 +76,26 @@ def _predicted(
 
 
 def _val(
-    runs: Sequence[Trained], scans: Sequence[Scans], request: Request, *, elsewhere: bool
-) -> Histogram | None:
-    """The probabilities on val: of the training's own scans, else of those under `root`."""
+    runs: Sequence[Trained], scans: Sequence[Scans], request: Request, *, own: bool
+) -> tuple[Histogram | None, str]:
+    """The probabilities on val, on which the threshold is chosen, and what to say of them.
+
+    Those of the training's own scans; where these are gone, of the patients of val under `root`.
+    """
     if any(run.members != runs[0].members for run in runs):
-        return None
-    if elsewhere:
-        with suppress(ValueError):  # they are no longer there
-            scans, elsewhere = [run.scans() for run in runs], False
-    if elsewhere and not _has_val(runs[0], scans[0]):
-        return None
-    rows = select(runs, scans[0].index, "val", elsewhere=elsewhere)
+        return None, ""
+    said = ""
+    if not own:
+        try:
+            scans, own = [run.scans() for run in runs], True
+        except ValueError as error:  # they are no longer there
+            said = f"no threshold from the scans of the training: {error}"
+            log.warning(said)
+    if not own and not _has_val(runs[0], scans[0]):
+        return None, said
+    rows = select(runs, scans[0].index, "val", elsewhere=not own)
     predicted = _predicted(runs, scans, rows, "val, for its threshold", tta=request.tta)
-    return together([histogram(volume.probs, volume.target) for volume in predicted])
+    return together([histogram(volume.probs, volume.target) for volume in predicted]), said
 
 
 def _has_val(run: Trained, scans: Scans) -> bool:

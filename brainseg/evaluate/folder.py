@@ -48,14 +48,14 @@ def write(
     *,
     card: Card,
     measured: Measured,
-    about: Mapping[str, Any],
+    facts: Mapping[str, Any],
     figures: Mapping[str, Figure],
 ) -> None:
     """Write `card.json`, `card.md`, `patients.csv`, `slices.csv` and `figures/*.png`."""
-    numbers = {"about": about, **asdict(card), "reliability": _reliability(measured)}
+    numbers = {"about": facts, **asdict(card), "reliability": _reliability(measured)}
     numbers["figures"] = list(figures)
     (folder / CARD).write_text(json.dumps(_plain(numbers), indent=1))
-    text = page(card, about, list(figures))
+    text = page(card, facts, list(figures))
     (folder / "card.md").write_text(text, encoding="utf-8", errors="backslashreplace")
     _single(measured.patients).to_csv(folder / "patients.csv", index=False)
     _single(measured.slices).to_csv(folder / "slices.csv", index=False)

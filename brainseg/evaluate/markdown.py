@@ -35,16 +35,16 @@ _TITLES = {
 }
 
 
-def page(card: Card, about: Mapping[str, Any], figures: Sequence[str]) -> str:
+def page(card: Card, facts: Mapping[str, Any], figures: Sequence[str]) -> str:
     """The page.
 
     Args:
         card: its scores.
-        about: `title`, `lines` (what was scored and how) and `warnings`.
+        facts: `title`, `lines` (what was scored and how) and `warnings`.
         figures: names of the pictures beside the page, without `figures/` and `.png`.
     """
-    parts = [f"# {about['title']}", "\n".join(f"- {line}" for line in about["lines"])]
-    parts += [f"> **{line}**" for line in about["warnings"]]
+    parts = [f"# {facts['title']}", "\n".join(f"- {line}" for line in facts["lines"])]
+    parts += [f"> **{line}**" for line in facts["warnings"]]
     parts += [
         _headline(card),
         "In brackets 95 % intervals, by bootstrap over patients. Definitions, with formula and "

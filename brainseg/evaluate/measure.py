@@ -11,8 +11,8 @@ from brainseg.evaluate import surface
 from brainseg.evaluate.calibration import Histogram, histogram, together
 from brainseg.evaluate.lesions import lesions
 from brainseg.evaluate.overlap import Counts, count_slices, scores
-from brainseg.evaluate.predict import THRESHOLD, Volume
 from brainseg.evaluate.space import Spacing
+from brainseg.inference import THRESHOLD, Volume
 
 SHOWN = 6  # slices of a patient that a picture has room for
 COUNTS = ("tp", "predicted", "target", "pixels")

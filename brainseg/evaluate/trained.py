@@ -1,6 +1,5 @@
 """Run folders as evaluate needs them: checked, and ready to predict."""
 
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,8 @@ from brainseg import hardware
 from brainseg.config import instantiate, refuse_foreign_targets
 from brainseg.data.cache import Scans
 from brainseg.data.prepare import SKIP
+from brainseg.data.preprocessing import Preprocessing
+from brainseg.inference import Model
 from brainseg.module import SegmentationModule
 from brainseg.runs.checkpoint import load_checkpoint
 from brainseg.runs.folder import RunFolder
@@ -50,9 +51,10 @@ class Trained:
         """That of the scans that it was trained on."""
         return str(self.metrics["data"]["fingerprint"])
 
-    def forward_context(self) -> AbstractContextManager[Any]:
-        """The precision to predict in, as Lightning's `forward_context` has it."""
-        return hardware.autocast(self.module.device, self.precision)
+    @property
+    def model(self) -> Model:
+        """What predicts, in the batches of the training's own scoring."""
+        return Model(self.module, self.precision, int(self.config["batch_size"]))
 
     def scans(self, root: Path | None = None, *, skip_faulty: bool = False) -> Scans:
         """The scans it was trained on, or others below `root`, prepared as its own were.
@@ -105,11 +107,14 @@ def open_run(folder: Path, which: str = "best") -> Trained:
     if not path.is_file():
         other = "last" if which == "best" else "best"
         raise ValueError(f"{path} does not exist; try --checkpoint {other}, or train it again")
+    checkpoint = load_checkpoint(path)
+    config = checkpoint["config"]
     try:
-        config = load_checkpoint(path)["config"]
+        if "preprocessing" in checkpoint:  # not up to ab2aa83; its version was the first
+            Preprocessing.from_state(checkpoint["preprocessing"])
         refuse_foreign_targets({key: config[key] for key in _BUILT})
         module = load_module(path)
-    except Exception as error:  # torch, pickle and zipfile have a dozen kinds
+    except (ValueError, KeyError, TypeError, RuntimeError) as error:  # of what a file may hold
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(f"{path} cannot be used ({reason}); train it again") from error
     own = hardware.on_this_machine(config["trainer"])

@@ -25,7 +25,9 @@ def build(config: dict[str, Any]) -> tuple[SegmentationDataModule, SegmentationM
     """
     data = build_data(config)
     data.setup()
-    return data, build_module(config, patients=len(data.patients))
+    module = build_module(config, patients=len(data.patients))
+    module.preprocessing = data.scans.preprocessing.state()
+    return data, module
 
 
 def build_data(config: dict[str, Any]) -> SegmentationDataModule:

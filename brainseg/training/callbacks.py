@@ -13,7 +13,8 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 from torch.utils.data import default_collate
 
-from brainseg.data.datamodule import SegmentationDataModule, SliceDataset
+from brainseg.data.datamodule import SegmentationDataModule
+from brainseg.data.dataset import SliceDataset
 from brainseg.figures.overlay import panel
 from brainseg.logs import clock
 from brainseg.module import THRESHOLD, SegmentationModule

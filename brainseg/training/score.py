@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from brainseg.data.datamodule import Part, SegmentationDataModule
+from brainseg.inference import THRESHOLD, logits, probabilities
 from brainseg.metrics import SCORES, count_packed, patient_means
 from brainseg.module import SegmentationModule
 
@@ -56,16 +57,16 @@ def score(
     with forward:
         for batch in data.loader(split):
             image, mask = batch["image"].to(module.device), batch["mask"].to(module.device)
-            logits = module(image).float()
+            found = logits(module, image)
             terms = [
-                _bce(logits, mask),
-                module.loss(logits, mask),
-                logits.new_tensor(len(logits)),
+                _bce(found, mask),
+                module.loss(found, mask),
+                found.new_tensor(len(found)),
             ]
             losses.append(torch.stack(terms))
             rows = batch["row"].numpy()
-            probabilities = logits.sigmoid()[:, 0].cpu().numpy()
-            preds = data.scans.to_original(probabilities, rows) > 0.5
+            whole = data.scans.to_original(probabilities(found).cpu().numpy(), rows)
+            preds = whole > THRESHOLD
             masks.append(np.packbits(preds.reshape(len(rows), -1), axis=1))
             added = count_packed(masks[-1], data.scans.packed_masks(rows), height * width)
             counts.index_add_(0, batch["patient"], added)

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from brainseg.data.cache import Scans
-from brainseg.data.datamodule import PARTS, SegmentationDataModule, SliceDataset
+from brainseg.data.datamodule import PARTS, SegmentationDataModule
+from brainseg.data.dataset import SliceDataset
 from brainseg.data.phantom import Phantom
 from brainseg.data.sampler import TumourSampler, UniformSampler
 from brainseg.data.split import Split, patient_split, slice_split

@@ -4,7 +4,7 @@ import pytest
 from brainseg.evaluate.card import card
 from brainseg.evaluate.markdown import page
 from brainseg.evaluate.measure import Measured, Rules, measure
-from brainseg.evaluate.predict import Volume
+from brainseg.inference import Volume
 
 RULES = Rules(tolerance=1.0)
 ABOUT = {"title": "A title", "lines": ["how"], "warnings": ["beware"]}

@@ -97,7 +97,7 @@ def test_a_missing_checkpoint_is_named(copy: Path, capsys: pytest.CaptureFixture
 
 def test_a_broken_checkpoint_is_named(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (copy / "checkpoints" / "best.ckpt").write_bytes(b"half")
-    assert "best.ckpt cannot be used" in refused(capsys, copy)
+    assert "best.ckpt is broken, or no checkpoint" in refused(capsys, copy)
 
 
 @pytest.mark.parametrize("part", ["data", "split", "optimizer", "scheduler", "model"])

@@ -8,14 +8,15 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from brainseg.data.cache import Scans
 from brainseg.data.phantom import Phantom
 from brainseg.evaluate import evaluation
 from brainseg.evaluate.calibration import CANDIDATES
 from brainseg.evaluate.evaluation import evaluate
 from brainseg.evaluate.overlap import NAMES
-from brainseg.evaluate.predict import volumes
 from brainseg.evaluate.request import Request
-from brainseg.evaluate.trained import open_run
+from brainseg.evaluate.trained import Trained, open_run
+from brainseg.inference import volumes
 from brainseg.runs.checkpoint import load_checkpoint
 from brainseg.runs.folder import BEST, RunFolder
 from tests.evaluate.conftest import Train, rename
@@ -150,7 +151,7 @@ def test_the_threshold_is_the_best_on_val_and_scored_on_test(run: Path, tested: 
 
     def mean_dice(part: str, threshold: float) -> float:
         rows = np.flatnonzero(scans.index["patient"].isin(trained.members[part]))
-        each = [(v.probs > threshold, v.target) for v in volumes([(trained, scans)], rows)]
+        each = [(v.probs > threshold, v.target) for v in volumes([(trained.model, scans)], rows)]
         return float(np.mean([2 * (p & t).sum() / (p.sum() + t.sum()) for p, t in each]))
 
     found = card(tested)["threshold"]
@@ -180,7 +181,7 @@ def test_an_ensemble_is_scored_on_its_mean_probability(
     evaluate(request)
     members = [(trained, trained.scans()) for trained in map(open_run, (run, sibling))]
     rows = np.flatnonzero(members[0][1].index["patient"].isin(members[0][0].members["test"]))
-    streams = [list(volumes([member], rows)) for member in members]
+    streams = [list(volumes([(one.model, scans)], rows)) for one, scans in members]
     found = patients(request.folder)["dice"]
     for one, two in zip(*streams, strict=True):
         preds = (one.probs + two.probs) / 2 > 0.5
@@ -353,3 +354,21 @@ def test_a_folder_with_anything_else_in_it_is_not_replaced(run: Path, tmp_path: 
     with pytest.raises(ValueError, match="something else than an evaluation"):
         evaluate(Request((run,), out=tmp_path))
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def test_a_threshold_that_cannot_come_from_the_scans_of_the_training_says_why(
+    run: Path, strangers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = Trained.scans
+
+    def gone(trained: Trained, root: Path | None = None, **more: bool) -> Scans:
+        if root is None:
+            raise ValueError("they are no longer there")
+        return own(trained, root, **more)
+
+    monkeypatch.setattr(Trained, "scans", gone)
+    evaluate(Request((run,), "all", root=strangers, out=tmp_path / "out"))
+    card = (tmp_path / "out/card.md").read_text()
+    said = "no threshold from the scans of the training: they are no longer there"
+    assert said in card
+    assert "No threshold could be chosen" in card

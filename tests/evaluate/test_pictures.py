@@ -9,8 +9,8 @@ from brainseg.evaluate.calibration import histogram, together
 from brainseg.evaluate.charts import charts
 from brainseg.evaluate.measure import SHOWN, Rules, measure
 from brainseg.evaluate.pictures import chosen, originals, pictures
-from brainseg.evaluate.predict import Volume
 from brainseg.figures.overlay import FALSE_ALARM, HIT, MISS
+from brainseg.inference import Volume
 
 
 @pytest.fixture

@@ -1,14 +1,22 @@
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+from brainseg import inference
 from brainseg.data.cache import Scans
-from brainseg.evaluate.predict import Volume, volumes
+from brainseg.data.preprocessing import Preprocessing
 from brainseg.evaluate.trained import Trained, open_run
-from brainseg.hardware import on_this_machine
+from brainseg.hardware import autocast, on_this_machine
+from brainseg.inference import Volume
+from brainseg.runs.checkpoint import load_checkpoint
+from brainseg.runs.folder import BEST
 from brainseg.training.build import load_module
 
 
@@ -24,6 +32,16 @@ def second(sibling: Path) -> tuple[Trained, Scans]:
     return trained, trained.scans()
 
 
+def context(trained: Trained) -> AbstractContextManager[Any]:
+    return autocast(trained.module.device, trained.precision)
+
+
+def volumes(
+    members: Sequence[tuple[Trained, Scans]], rows: np.ndarray, *, tta: bool = False
+) -> Iterator[Volume]:
+    return inference.volumes([(run.model, scans) for run, scans in members], rows, tta=tta)
+
+
 def rows_of(member: tuple[Trained, Scans], part: str) -> np.ndarray:
     trained, scans = member
     return np.flatnonzero(scans.index["patient"].isin(trained.members[part]))
@@ -32,7 +50,7 @@ def rows_of(member: tuple[Trained, Scans], part: str) -> np.ndarray:
 def by_hand(folder: Path, member: tuple[Trained, Scans], rows: np.ndarray) -> np.ndarray:
     """Probabilities of slices, one at a time: 32 px in, 32 px out, so nothing is resized."""
     module, scans = load_module(folder / "checkpoints" / "best.ckpt"), member[1]
-    with torch.inference_mode(), member[0].forward_context():
+    with torch.inference_mode(), context(member[0]):
         each = [module(torch.from_numpy(scans.image(int(r)))[None]).float() for r in rows]
     return torch.cat(each).sigmoid()[:, 0].numpy()
 
@@ -76,7 +94,7 @@ def test_flips_are_undone_and_averaged(member: tuple[Trained, Scans]) -> None:
     undone = []
     for v, h in ((1, 1), (1, -1), (-1, 1), (-1, -1)):
         flipped = torch.from_numpy(images[:, :, ::v, ::h].copy())
-        with torch.inference_mode(), trained.forward_context():
+        with torch.inference_mode(), context(trained):
             probs = trained.module(flipped).float().sigmoid().numpy()[:, 0]
         undone.append(probs[:, ::v, ::h])
     np.testing.assert_allclose(
@@ -130,3 +148,43 @@ def test_a_run_of_a_gpu_is_scored_on_a_machine_without_one(
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     found = on_this_machine({"accelerator": "gpu", "precision": trained})
     assert found == {"accelerator": "cpu", "precision": here}
+
+
+@pytest.mark.parametrize("tta", [False, True])
+def test_a_scan_without_a_cache_and_a_mask_gets_the_probabilities_that_evaluate_gives(
+    tta: bool, member: tuple[Trained, Scans], second: tuple[Trained, Scans]
+) -> None:
+    runs, scans = [member[0], second[0]], member[1]
+    found = list(volumes([member, second], rows_of(member, "test"), tta=tta))
+    patients = {each.name: each for each in scans.reader.find(scans.root)[0]}
+    saved = load_checkpoint(runs[0].folder / BEST)["preprocessing"]
+    for each in found:
+        volume, _ = scans.reader.read(patients[each.patient])
+        models = [run.model for run in runs]
+        new = inference.predict(models, volume, Preprocessing.from_state(saved), tta=tta)
+        np.testing.assert_allclose(new, each.probs, atol=1e-5)
+        assert new.shape == each.target.shape
+
+
+def test_a_checkpoint_prepared_in_an_unknown_way_is_refused(run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    checkpoint = load_checkpoint(folder / BEST)
+    checkpoint["preprocessing"]["version"] = 99
+    torch.save(checkpoint, folder / BEST)
+    with pytest.raises(ValueError, match=r"best\.ckpt cannot be used \(preprocessing version 99"):
+        open_run(folder)
+    del checkpoint["preprocessing"]  # up to ab2aa83
+    torch.save(checkpoint, folder / BEST)
+    assert open_run(folder).model.batch_size == open_run(run).model.batch_size
+
+
+def test_an_error_of_our_own_is_not_called_a_broken_checkpoint(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: Path) -> None:
+        raise MemoryError("of this machine")
+
+    monkeypatch.setattr("brainseg.evaluate.trained.load_module", broken)
+    with pytest.raises(MemoryError):
+        open_run(run)

@@ -28,8 +28,8 @@ def with_parts(
     return replace(measured, patients=table)
 
 
-def about(
-    request: Request, runs: Sequence[Trained], scans: Scans, measured: Measured
+def facts(
+    request: Request, runs: Sequence[Trained], scans: Scans, measured: Measured, of_val: str = ""
 ) -> dict[str, Any]:
     """`title`, `lines` and `warnings` to read, and the rest to look up.
 
@@ -38,6 +38,7 @@ def about(
         runs: in its order.
         scans: that were scored.
         measured: with the parts of its patients.
+        of_val: what to say of the patients that the threshold is chosen on.
     """
     patients = measured.patients
     tumour = int((measured.slices["target"] > 0).sum())
@@ -50,6 +51,7 @@ def about(
         _spacing(request),
         f"made with `{request.command}`, {datetime.now(UTC).isoformat(timespec='seconds')}",
     ]
+    lines += [of_val] if of_val else []
     if request.split == "all":
         lines.append("the threshold below is chosen on val, which may be among them")
         by_part = patients.groupby("part", sort=False)["dice"].agg(["size", "mean"])

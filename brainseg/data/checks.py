@@ -1,0 +1,34 @@
+"""What is looked for in the pixels of a patient while the cache is built."""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from brainseg.data.preprocess import Pixels
+
+
+def missing(images: Pixels, modalities: Sequence[str], stand_in: str | None) -> list[str]:
+    """The modalities whose channel `[D, H, W]` is a copy of the one that stands in for missing."""
+    if stand_in is None:
+        return []
+    copied = images[..., modalities.index(stand_in)]
+    middle = len(images) // 2  # tells most patients apart without looking at all slices
+    return [
+        name
+        for name, channel in zip(modalities, np.moveaxis(images, -1, 0), strict=True)
+        if name != stand_in
+        and np.array_equal(channel[middle], copied[middle])
+        and np.array_equal(channel, copied)
+    ]
+
+
+def is_blank(image: Pixels) -> bool:
+    """Whether a slice has one colour."""
+    colour = image[0, 0]
+    return bool((image[0] == colour).all() and (image == colour).all())  # the first row tells most
+
+
+def sha256(array: Pixels) -> str:
+    """Of the pixels, whatever their layout in memory."""
+    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()

@@ -1,0 +1,150 @@
+"""From a patient's volume to the network's input, and from its output back to the original pixels.
+
+One object does it for the cache, for scoring and for a scan that was never cached: `fit` is the
+half that is cached, `scale` what is done when a slice is read, `apply` both.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brainseg.data.preprocess import (
+    DENOISE,
+    Box,
+    Pixels,
+    brain_box,
+    denoise,
+    fit_image,
+    fit_mask,
+    statistics,
+    undo,
+    whole_box,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+VERSION = 1  # another one wherever the same volume would become another input
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """What the prepared slices of one patient came from.
+
+    Attributes:
+        shape: height and width of the originals.
+        box: the square that was cut out of them.
+        mean: of each of the volume's channels over the head, in the fitted slices.
+        deviation: the standard deviation, likewise.
+    """
+
+    shape: tuple[int, int]
+    box: Box
+    mean: Floats
+    deviation: Floats
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What is done to a patient's volume; its arguments are those of `Scans`.
+
+    Attributes:
+        size: height and width of the network's input, in pixels.
+        crop: whether to cut to the brain's box, else to the smallest square around the image.
+        denoise: `none`, `median` or `nlm`.
+        intensity: `unit` is 0 to 1; `zscore` is in SD from the mean, by patient and channel.
+        channels: which of the volume's channels the network gets, in its order.
+
+    Raises:
+        ValueError: a value is none of these.
+    """
+
+    size: int
+    crop: bool
+    denoise: str
+    intensity: str
+    channels: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if isinstance(self.size, bool) or not isinstance(self.size, int) or self.size < 1:
+            raise ValueError(
+                f"data.size={self.size}; must be a positive integer; set data.size=256"
+            )
+        choices = {"intensity": ("unit", "zscore"), "denoise": DENOISE, "crop": (False, True)}
+        for key, allowed in choices.items():
+            if (value := getattr(self, key)) not in allowed:
+                named = ", ".join(map(str, allowed))
+                raise ValueError(
+                    f"data.{key}={value}; must be one of {named}; set data.{key} to one"
+                )
+
+    def apply(self, volume: Pixels) -> "tuple[Tensor, Geometry]":
+        """A volume as the network's input.
+
+        Args:
+            volume: all slices of one patient, uint8 [D, H, W, M], M at least the channels named.
+
+        Returns:
+            float32 [D, C, size, size], and what `undo` needs.
+        """
+        import torch  # not for the process that owns a sweep, which only prepares the cache
+
+        pixels, geometry = self.fit(volume)
+        scaled = np.stack([self.scale(each, geometry) for each in pixels])
+        return torch.from_numpy(scaled), geometry
+
+    def fit(self, volume: Pixels) -> tuple[Pixels, Geometry]:
+        """The half that is cached: uint8 [D, size, size, M], all channels, whatever `intensity`."""
+        shape = (volume.shape[1], volume.shape[2])
+        box = brain_box(volume) if self.crop else whole_box(*shape)
+        clean = (denoise(image, self.denoise) for image in volume)
+        pixels = np.stack([fit_image(image, box, self.size) for image in clean])
+        mean, deviation = (np.asarray(each, np.float32) for each in statistics(pixels))
+        return pixels, Geometry(shape, box, mean, deviation)
+
+    def fit_masks(self, masks: Pixels, geometry: Geometry) -> Pixels:
+        """Masks [D, H, W] of 0 and 1 as [D, size, size]."""
+        return np.stack([fit_mask(mask, geometry.box, self.size) for mask in masks])
+
+    def scale(self, pixels: Pixels, geometry: Geometry) -> Floats:
+        """The other half: one fitted slice [H, W, M] as float32 [C, H, W]."""
+        channels = list(self.channels)
+        image = np.asarray(pixels[..., channels].transpose(2, 0, 1), np.float32, order="C")
+        if self.intensity == "unit":
+            return image / np.float32(255)
+        mean, deviation = geometry.mean[channels], geometry.deviation[channels]
+        return (image - mean[:, None, None]) / deviation[:, None, None]
+
+    def undo(self, probabilities: Iterable[Floats], geometry: Geometry) -> Floats:
+        """[D, size, size] back on the original pixels, [D, H, W]; 0 outside the box."""
+        whole = [undo(each, geometry.box, geometry.shape) for each in probabilities]
+        return np.stack(whole) if whole else np.empty((0, *geometry.shape), np.float32)
+
+    @property
+    def cached(self) -> str:
+        """What cached pixels depend on; part of the name of their folder."""
+        return f"Settings(size={self.size}, denoise={self.denoise!r}, crop={self.crop})"
+
+    def state(self) -> dict[str, Any]:
+        """Version and numbers as plain containers, for a checkpoint."""
+        return {"version": VERSION, **asdict(self), "channels": list(self.channels)}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> "Preprocessing":
+        """What `state` gave.
+
+        Raises:
+            ValueError: another version of brainseg prepared the slices in another way.
+        """
+        values = dict(state)
+        if (version := values.pop("version", None)) != VERSION:
+            raise ValueError(
+                f"preprocessing version {version} is not the {VERSION} of this brainseg; predict "
+                "with the brainseg that trained it, or train it again"
+            )
+        return cls(**values | {"channels": tuple(values["channels"])})
