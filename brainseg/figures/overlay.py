@@ -1,11 +1,14 @@
 """Arrays in, pictures out: masks over scans."""
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
+from torchvision.utils import draw_segmentation_masks, make_grid
 
-MISS = (0.90, 0.10, 0.10)  # truth only
-FALSE_ALARM = (0.10, 0.85, 0.20)  # prediction only
-HIT = (1.00, 0.90, 0.10)  # both: red and green make yellow
+MISS = "#E61A1A"  # truth only
+FALSE_ALARM = "#1AD933"  # prediction only
+HIT = "#FFE61A"  # both: red and green make yellow
 
 
 def overlay(
@@ -29,15 +32,14 @@ def overlay(
     """
     low, high = float(image.min()), float(np.percentile(image, 99.5))
     grey = np.clip((image - low) / max(high - low, 1e-6), 0, 1)
-    picture = np.repeat(grey[..., None], 3, axis=-1).astype(np.float32)
-    regions = (
-        (target & ~preds, MISS),
-        (preds & ~target, FALSE_ALARM),
-        (preds & target, HIT),
+    regions = np.stack([target & ~preds, preds & ~target, preds & target])
+    drawn: Tensor = draw_segmentation_masks(
+        torch.from_numpy(grey).float().expand(3, -1, -1),
+        torch.from_numpy(regions),
+        alpha=opacity,
+        colors=[MISS, FALSE_ALARM, HIT],
     )
-    for region, colour in regions:
-        picture[region] = (1 - opacity) * picture[region] + opacity * np.array(colour)
-    return picture
+    return drawn.permute(1, 2, 0).numpy()
 
 
 def panel(
@@ -56,4 +58,6 @@ def panel(
     nothing = np.zeros_like(targets[0])
     plain = [overlay(image, nothing, nothing) for image in images]
     marked = [overlay(*each) for each in zip(images, targets, preds, strict=True)]
-    return np.concatenate([np.concatenate(plain, axis=1), np.concatenate(marked, axis=1)])
+    tiles = torch.from_numpy(np.stack([*plain, *marked])).permute(0, 3, 1, 2)  # [2 B, 3, H, W]
+    grid: Tensor = make_grid(tiles, nrow=len(images), padding=0)
+    return grid.permute(1, 2, 0).numpy()

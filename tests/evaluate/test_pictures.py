@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgb
 from PIL import Image
 
 from brainseg.data.cache import Scans
@@ -65,7 +66,7 @@ def test_hits_misses_and_false_alarms_are_told_apart(scans: Scans) -> None:
             (target[row] & ~preds[row], MISS),
             (preds[row] & ~target[row], FALSE_ALARM),
         ):
-            grey = (shown[region] - 0.55 * np.array(colour)) / 0.45
+            grey = (shown[region] - 0.55 * np.array(to_rgb(colour))) / 0.45
             assert np.ptp(grey, axis=1).max(initial=0) < 1e-5  # what lies below is grey
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert [label.split(":")[0] for label in labels] == ["hit", "missed", "false alarm"]
