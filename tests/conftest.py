@@ -6,6 +6,8 @@ if not os.environ.get("BRAINSEG_TEST_GPU"):  # `make test-gpu`; the other tests 
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 from collections.abc import Iterator
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +54,13 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in config.items()}
 
 
-def tiny_config(*overrides: str) -> dict[str, Any]:
+@cache
+def _composed(overrides: tuple[str, ...]) -> dict[str, Any]:
     return plain(compose([*TINY, *overrides]))
+
+
+def tiny_config(*overrides: str) -> dict[str, Any]:
+    return deepcopy(_composed(overrides))
 
 
 def tiny_cell(folder: Path, *overrides: str) -> Cell:

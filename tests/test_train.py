@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from _pytest.mark import ParameterSet
 
 from tests.conftest import TINY
 
@@ -36,6 +37,10 @@ def run(folder: Path, *words: str, **env: str) -> subprocess.CompletedProcess[st
     )
 
 
+def slow(words: list[str], message: str) -> ParameterSet:
+    return pytest.param(words, message, marks=pytest.mark.slow)
+
+
 @pytest.fixture(scope="module")
 def sweep(
     tmp_path_factory: pytest.TempPathFactory,
@@ -45,6 +50,7 @@ def sweep(
     return folder, run(folder, *words, "epochs=2")
 
 
+@pytest.mark.slow
 def test_a_sweep_trains_every_cell_in_a_folder_of_its_own(
     sweep: tuple[Path, subprocess.CompletedProcess[str]],
 ) -> None:
@@ -57,6 +63,7 @@ def test_a_sweep_trains_every_cell_in_a_folder_of_its_own(
     assert "left" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_failed_cell_stops_no_other_and_is_named_and_the_exit_status_says_so(
     sweep: tuple[Path, subprocess.CompletedProcess[str]],
 ) -> None:
@@ -69,6 +76,7 @@ def test_a_failed_cell_stops_no_other_and_is_named_and_the_exit_status_says_so(
     assert "Traceback" not in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_lightning_reaches_the_log_of_the_cell_and_not_the_console(
     sweep: tuple[Path, subprocess.CompletedProcess[str]],
 ) -> None:
@@ -104,21 +112,22 @@ def test_a_single_run_writes_its_folder_and_prints_its_scores(tmp_path: Path) ->
     ("words", "message"),
     [
         (["epochs=0"], "epochs=0 must be a whole number >= 1"),
-        (["optimizer.lr=-1"], "optimizer.lr=-1 must be a number > 0"),
-        (["nrom=batch"], "Could not override 'nrom'"),
-        (["norm=bacth"], "Could not find 'norm/bacth'"),
+        (["-m", "jobs=0"], "jobs=0 must be auto or a whole number >= 1"),
+        slow(["optimizer.lr=-1"], "optimizer.lr=-1 must be a number > 0"),
+        slow(["nrom=batch"], "Could not override 'nrom'"),
+        slow(["norm=bacth"], "Could not find 'norm/bacth'"),
         (["-m", "norm=batch,bacth"], "Could not find 'norm/bacth'"),
         (["-m", "epochs=1,0"], "epochs=0 must be"),
-        (["-m", "epochs=1,abc"], "epochs=abc must be"),
+        slow(["-m", "epochs=1,abc"], "epochs=abc must be"),
         (["force=maybe"], "force=maybe must be true or false"),
-        (["plan=maybe"], "plan=maybe must be true or false"),
-        (["report=maybe"], "report=maybe must be true or false"),
-        (["question=3"], "question=3 must be null or words"),
-        (["limit=-1"], "limit=-1 must be null or a number of hours > 0"),
+        slow(["plan=maybe"], "plan=maybe must be true or false"),
+        slow(["report=maybe"], "report=maybe must be true or false"),
+        slow(["question=3"], "question=3 must be null or words"),
+        slow(["limit=-1"], "limit=-1 must be null or a number of hours > 0"),
         (["name="], "name= must be a plain folder name"),
-        (["name=../x"], "name=../x must be a plain folder name"),
-        (["name=a/../../x"], "name=a/../../x must be a plain folder name"),
-        (["-m", "name=a,b"], "name=a,b must be a plain folder name"),
+        slow(["name=../x"], "name=../x must be a plain folder name"),
+        slow(["name=a/../../x"], "name=a/../../x must be a plain folder name"),
+        slow(["-m", "name=a,b"], "name=a,b must be a plain folder name"),
     ],
 )
 def test_bad_input_ends_in_one_line_and_a_non_zero_status(

@@ -15,6 +15,7 @@ SMALL = ["data=phantom", "data.reader.patients=3", "data.reader.slices=[4,6]", "
 SMALL += ["data.reader.size=32"]
 
 
+@pytest.mark.slow
 def test_preview_runs_from_another_folder_and_prints_its_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

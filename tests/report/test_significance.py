@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from statsmodels.stats.multitest import multipletests
 
 from brainseg.report.comparison import Comparison
 from brainseg.report.configurations import pool
@@ -28,7 +27,10 @@ def test_holm_by_hand() -> None:
     assert holm([]) == []
 
 
+@pytest.mark.slow
 def test_holm_is_that_of_statsmodels() -> None:
+    from statsmodels.stats.multitest import multipletests  # 9 s
+
     p = np.random.default_rng(0).uniform(size=(20, 7)) ** 3
     for family in p:
         assert holm(family) == pytest.approx(multipletests(family, method="holm")[1])

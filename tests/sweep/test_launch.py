@@ -78,7 +78,6 @@ def test_the_report_of_a_sweep_logs_its_answer_or_why_there_is_none(
     cells = [tiny_cell(sweep / norm, *words) for norm, words in asked.items()]
     for cell in cells:
         fit(cell, title=cell.folder.name)
-    assert run_sweep(sweep, asked) == 0
     assert write_report(sweep, "the command")
     assert "Chosen on validation: " in caplog.text
     page = (sweep / "report/report.html").read_text(encoding="utf-8")
