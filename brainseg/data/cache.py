@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from brainseg.data.prepare import prepare
 from brainseg.data.preprocess import Box
 from brainseg.data.preprocessing import Geometry, Preprocessing
-from brainseg.data.reader import Reader
+from brainseg.data.reader import Reader, channels
 from brainseg.data.store import Store, open_store
 
 Rows = Sequence[int] | NDArray[np.int64]
@@ -27,12 +27,11 @@ class Scans:
         reader: The data set, such as `LGG()`.
         root: Where its files are; None leaves it to the reader.
         modalities: Which of the reader's, in the order of the channels to be.
-        size: Height and width of the network's input, in pixels.
-        intensity: `unit` is 0 to 1; `zscore` is in SD from the mean, by patient and modality,
-            over the head (`preprocess.foreground`) in all the patient's slices.
-        denoise: `none`, `median` or `nlm` (`preprocess.denoise`).
-        crop: Whether to cut each patient to the brain's box (`preprocess.brain_box`), which is the
-            same in all slices.
+        size: Height and width of the network's input, in pixels; it, `intensity`, `denoise` and
+            `crop` are those of `Preprocessing`.
+        intensity: `unit` or `zscore`.
+        denoise: `none`, `median` or `nlm`.
+        crop: Whether to cut each patient to the brain's box.
         on_error: `stop` refuses a data set with any fault; `skip` leaves out what is faulty.
         cache_dir: Where caches are kept; None is `BRAINSEG_CACHE`, else the user's cache folder.
 
@@ -55,14 +54,13 @@ class Scans:
     ) -> None:
         self.reader = reader
         self.modalities = tuple(reader.modalities if modalities is None else modalities)
-        _check_modalities(self.modalities, reader.modalities)
         self.root = root
         self.on_error = on_error
         self.cache_dir = cache_dir
         if on_error not in ("stop", "skip"):
             raise ValueError(f"data.on_error={on_error}; must be stop or skip; set it to one")
-        channels = tuple(reader.modalities.index(modality) for modality in self.modalities)
-        self.preprocessing = Preprocessing(size, crop, denoise, intensity, channels)
+        chosen = channels(self.modalities, reader.modalities)
+        self.preprocessing = Preprocessing(size, crop, denoise, intensity, chosen)
         self._folder: Path | None = None
         self._opened: _Opened | None = None
 
@@ -201,12 +199,4 @@ class _Opened:
                 "tumour": [pixels for p in patients for pixels in p.tumour],
                 "missing": ["+".join(patients[k].missing) for k in self.patient_of],
             }
-        )
-
-
-def _check_modalities(chosen: tuple[str, ...], known: tuple[str, ...]) -> None:
-    if not chosen or len(set(chosen)) < len(chosen) or not set(chosen) <= set(known):
-        raise ValueError(
-            f"data.modalities={list(chosen)}; must be some of {', '.join(known)}, each once; "
-            f"set data.modalities=[{','.join(known)}] or fewer"
         )

@@ -73,3 +73,17 @@ class Reader(Protocol):
         Raises:
             SliceError: If any slice cannot be used; it names them all.
         """
+
+
+def channels(chosen: tuple[str, ...], known: tuple[str, ...]) -> tuple[int, ...]:
+    """Where the chosen modalities are among a reader's.
+
+    Raises:
+        ValueError: one is unknown, or is chosen twice, or none is.
+    """
+    if not chosen or len(set(chosen)) < len(chosen) or not set(chosen) <= set(known):
+        raise ValueError(
+            f"data.modalities={list(chosen)}; must be some of {', '.join(known)}, each once; "
+            f"set data.modalities=[{','.join(known)}] or fewer"
+        )
+    return tuple(known.index(modality) for modality in chosen)

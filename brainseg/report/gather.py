@@ -106,15 +106,15 @@ def _read_cell(path: Path, cell: Listed) -> Result | Absent:
 
 
 def _read_result(there: RunFolder) -> Result:
-    if not (there.path / PATIENTS).is_file():
+    if (patients := there.patients) is None:
         raise ValueError(f"it has no {PATIENTS}; move the folder away and run its command again")
     if there.config is None or not there.choices:
         raise ValueError(f"it has no {CONFIG}; move the folder away and run its command again")
-    if lacking := [name for name in COLUMNS if name not in there.patients]:
+    if lacking := [name for name in COLUMNS if name not in patients]:
         raise ValueError(f"{PATIENTS} lacks the column {lacking[0]}")
     history = pd.DataFrame(there.history).astype({"epoch": int} if there.history else {})
     metrics = there.required_metrics
-    result = Result(there.name, there.config, there.choices, metrics, there.patients, history)
+    result = Result(there.name, there.config, there.choices, metrics, patients, history)
     _refuse_other_patients(result)
     return result
 

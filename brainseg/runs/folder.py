@@ -3,20 +3,15 @@
 Imports neither torch nor Lightning, so that whoever only looks is there at once.
 """
 
-import csv
 import json
-import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import cached_property
+from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
-
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from brainseg.files import held, write_whole
+from brainseg.runs import content
 from brainseg.runs.identity import identity
 
 if TYPE_CHECKING:
@@ -35,6 +30,7 @@ FAILED = "failed.json"
 LOG = "train.log"
 ASIDE = ".old"
 
+T = TypeVar("T")
 State = Literal["new", "running", "interrupted", "failed", "finished", "broken"]
 
 
@@ -96,12 +92,7 @@ class RunFolder:
     @cached_property
     def config(self) -> dict[str, Any] | None:
         """The resolved configuration that it was made with."""
-        if not (self.path / CONFIG).is_file():
-            return None
-        with self._reading(CONFIG):
-            config = _yaml(self.path / CONFIG)
-            config["epochs"], config["seed"]
-            return config
+        return self._read(CONFIG, content.config)
 
     @cached_property
     def identity(self) -> dict[str, Any] | None:
@@ -111,32 +102,17 @@ class RunFolder:
     @cached_property
     def choices(self) -> dict[str, str]:
         """The option chosen in each group, `{"norm": "group", ...}`."""
-        if not (self.path / CHOICES).is_file():
-            return {}
-        with self._reading(CHOICES):
-            chosen = _yaml(self.path / CHOICES)["hydra"]["runtime"]["choices"]
-            chosen["norm"], chosen["loss"]
-            return {str(group): str(option) for group, option in chosen.items()}
+        return self._read(CHOICES, content.choices) or {}
 
     @cached_property
     def split(self) -> dict[str, Any] | None:
         """What it was started on: `{fingerprint, leaky, members}`."""
-        return self._json(SPLIT)
+        return self._read(SPLIT, content.split)
 
     @cached_property
     def history(self) -> list[dict[str, float]]:
         """A row per epoch: epoch (from 1), val/dice, seconds, and what else was logged."""
-        try:
-            with self._reading(HISTORY):
-                text = (self.path / HISTORY).read_text(encoding="utf-8")
-                rows = [_numbers(row) for row in csv.DictReader(text.splitlines())]
-                if len({row["epoch"] for row in rows}) < len(rows):
-                    raise ValueError("an epoch twice")
-                for row in rows:
-                    row["val/dice"], row["seconds"]
-                return rows
-        except FileNotFoundError:
-            return []
+        return self._read(HISTORY, content.history) or []
 
     @cached_property
     def metrics(self) -> dict[str, Any] | None:
@@ -144,7 +120,7 @@ class RunFolder:
 
         Its `split` has the patients of each part under `members`, whatever version wrote it.
         """
-        return self._json(METRICS, _checked)
+        return self._read(METRICS, content.metrics)
 
     @property
     def dice(self) -> float | None:
@@ -153,18 +129,16 @@ class RunFolder:
         return None if scores is None else float(scores["best"]["val"]["dice"])
 
     @cached_property
-    def patients(self) -> "pd.DataFrame":
+    def patients(self) -> "pd.DataFrame | None":
         """`patients.csv`: a row per checkpoint, split and patient."""
         import pandas as pd
 
-        with self._reading(PATIENTS):
-            return pd.read_csv(self.path / PATIENTS)
+        return self._read(PATIENTS, lambda text: pd.read_csv(StringIO(text)))
 
     @cached_property
     def failure(self) -> str | None:
         """Why the last try failed, or None."""
-        failed = self._json(FAILED)
-        return None if failed is None else str(failed.get("reason"))
+        return self._read(FAILED, content.failure)
 
     def keep_failure(self, reason: str) -> None:
         """Write why a try failed; the next start removes it.
@@ -204,22 +178,13 @@ class RunFolder:
             return str(error)
         return ""
 
-    def _json(
-        self, name: str, checked: Callable[[dict[str, Any]], dict[str, Any]] = dict
-    ) -> dict[str, Any] | None:
+    def _read(self, name: str, understood: "Callable[[str], T]") -> "T | None":
+        """What a file says; None where it is not there, such as while a retry removes it."""
+        path = self.path / name
         try:
-            with self._reading(name):
-                return checked(json.loads((self.path / name).read_text(encoding="utf-8")))
-        except FileNotFoundError:  # also where a retry removes it at this moment
-            return None
-
-    @contextmanager
-    def _reading(self, name: str) -> Iterator[None]:
-        """Turn what a broken file raises into one line."""
-        try:
-            yield
+            return understood(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise
+            return None
         except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
             what = f"no {error}" if isinstance(error, KeyError) else f"{error}".partition("\n")[0]
             remedy = f"move {self.path} away and give the run's command again"
@@ -227,37 +192,4 @@ class RunFolder:
                 remedy = f"delete {METRICS} and give the run's command again, which scores it anew"
             elif name == FAILED:
                 remedy = "delete it"
-            raise ValueError(f"{self.path / name} is broken ({what}); {remedy}") from error
-
-
-def _yaml(path: Path) -> dict[str, Any]:
-    try:
-        content = OmegaConf.to_container(OmegaConf.load(path))
-    except (YAMLError, OmegaConfBaseException) as error:
-        raise ValueError(error) from error
-    if not isinstance(content, dict):
-        raise TypeError("no settings")
-    return {str(key): value for key, value in content.items()}
-
-
-def _numbers(row: dict[str, str | None]) -> dict[str, float]:
-    if None in row or None in row.values():
-        raise ValueError("a row with too many or too few values")
-    return {key: float(value) if value else math.nan for key, value in row.items()}
-
-
-def _checked(metrics: dict[str, Any]) -> dict[str, Any]:
-    """Metrics with all that somebody reads, in today's form."""
-    split = dict(metrics["split"])
-    split = {"leaky": bool(split["leaky"]), "members": split.get("members", split)}  # ab2aa83
-    metrics = metrics | {"split": split}
-    parts = ("train", "val", "test")
-    numbers = [metrics[key] for key in ("epochs", "best_epoch", "seed")]
-    numbers += [metrics["seconds"][key] for key in ("start", "epochs", "scoring")]
-    numbers += [metrics["scores"]["best"]["val"]["dice"]]
-    numbers += [each.get("dice", 0) for each in metrics["scores"]["best"].values()]
-    if not all(math.isfinite(number) for number in numbers):
-        raise ValueError("a number in it is not finite")
-    split["members"] = {part: list(split["members"][part]) for part in parts}
-    str(metrics["data"]["fingerprint"])
-    return metrics
+            raise ValueError(f"{path} is broken ({what}); {remedy}") from error

@@ -49,6 +49,11 @@ class History(L.Callback):
         self._start = 0.0
 
     @property
+    def best_epoch(self) -> int:
+        """The first with the highest `val/dice`."""
+        return int(max(self.rows, key=lambda row: row["val/dice"])["epoch"])
+
+    @property
     def seconds(self) -> float:
         """Seconds of training and validation so far, those before a resume included."""
         return sum(row["seconds"] for row in self.rows)
@@ -100,7 +105,7 @@ class History(L.Callback):
         log.info(self._line(row, trainer.max_epochs or 0))
 
     def _line(self, row: dict[str, float], epochs: int) -> str:
-        best = max(self.rows, key=lambda r: r["val/dice"])
+        best = self.rows[self.best_epoch - 1]
         left = epochs - int(row["epoch"])
         times = f"{row['seconds']:.1f} s, left {clock(left * row['seconds'])}"
         if self.epochs_after:

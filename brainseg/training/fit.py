@@ -3,9 +3,7 @@
 import json
 import logging
 import time
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import lightning as L
 import torch
@@ -13,17 +11,17 @@ from lightning.pytorch.callbacks import EarlyStopping
 
 from brainseg.data.datamodule import PARTS, SegmentationDataModule
 from brainseg.files import only_one, write_whole
-from brainseg.hardware import describe, keep_freed_memory, peak_memory
+from brainseg.hardware import describe, keep_freed_memory
 from brainseg.module import SegmentationModule
 from brainseg.runs.cell import Cell
 from brainseg.runs.checkpoint import load_checkpoint, load_weights
 from brainseg.runs.folder import FAILED, HISTORY, LAST, METRICS, SPLIT, RunFolder
 from brainseg.runs.identity import differences, identity
-from brainseg.runs.provenance import about_code, about_data
+from brainseg.runs.provenance import about_code
 from brainseg.training.build import build, build_trainer
 from brainseg.training.callbacks import History
 from brainseg.training.continuation import take_over
-from brainseg.training.results import log_hyperparameters, log_scores, write
+from brainseg.training.results import log_hyperparameters, log_scores, summary, write
 from brainseg.training.score import Scored, score
 
 log = logging.getLogger(__name__)
@@ -89,7 +87,7 @@ def _fit(cell: Cell, title: str, epochs_after: int, bar: bool, shorter: Cell | N
     here = {"hardware": describe(accelerator), **about_code()}
     history = History(cell.folder / HISTORY, title, epochs_after, here)
     trainer = build_trainer(cell.config, cell.folder, [history], bar=bar)
-    log.info("%s  %s", title, _summary(cell, data, module))
+    log.info("%s  %s", title, _announcement(cell, data, module))
     log.info("%s  %s; resume with: %s", title, cell.folder, cell.command)
     log_hyperparameters(trainer, cell)
     if not _complete(cell, history):
@@ -104,25 +102,7 @@ def _fit(cell: Cell, title: str, epochs_after: int, bar: bool, shorter: Cell | N
         "scoring": time.perf_counter() - trained,
         "start": trained - started - history.seconds_now,
     }
-    metrics: dict[str, Any] = {
-        "scores": {w: {p: s.scores for p, s in each.items()} for w, each in scored.items()},
-        "best_epoch": _best_epoch(history),
-        "epochs": len(history.rows),
-        "stopped_early": len(history.rows) < cell.config["epochs"],
-        "norm": cell.choices["norm"],
-        "loss": cell.choices["loss"],
-        "seed": cell.config["seed"],
-        "split": {"leaky": data.split.leaky, "members": data.members},
-        "data": about_data(data),
-        "parameters": sum(p.numel() for p in module.net.parameters()),
-        "precision": cell.config["trainer"]["precision"],
-        "seconds": {key: round(value, 3) for key, value in seconds.items()},
-        "peak_memory_mb": peak_memory(accelerator),
-        **here,
-        "sessions": history.sessions,
-        "command": cell.command,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
+    metrics = summary(cell, scored, data, module, history, seconds)
     log_scores(trainer, scored)
     write(cell.folder, scored, data, metrics)
     dice = {part: scored["best"][part].scores["dice"] for part in PARTS}
@@ -145,7 +125,7 @@ def _score_both(
     module.to(trainer.strategy.root_device)
     scored: dict[str, dict[str, Scored]] = {}
     for which in ("best", "last"):
-        if which == "last" and _best_epoch(history) == len(history.rows):
+        if which == "last" and history.best_epoch == len(history.rows):
             scored["last"] = scored["best"]
             break
         load_weights(module, load_checkpoint(cell.folder / "checkpoints" / f"{which}.ckpt"))
@@ -196,11 +176,7 @@ def _refuse_other_data(cell: Cell, data: SegmentationDataModule) -> None:
     write_whole(path, json.dumps(here, indent=1))
 
 
-def _best_epoch(history: History) -> int:
-    return int(max(history.rows, key=lambda row: row["val/dice"])["epoch"])
-
-
-def _summary(cell: Cell, data: SegmentationDataModule, module: SegmentationModule) -> str:
+def _announcement(cell: Cell, data: SegmentationDataModule, module: SegmentationModule) -> str:
     own = cell.config["trainer"]
     counts = {part: (len(data.members[part]), len(getattr(data.split, part))) for part in PARTS}
     slices = ", ".join(f"{part} {n} patients {s} slices" for part, (n, s) in counts.items())

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,53 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from brainseg.data.datamodule import PARTS, SegmentationDataModule
 from brainseg.files import write_whole
+from brainseg.hardware import peak_memory
+from brainseg.module import SegmentationModule
 from brainseg.runs.cell import Cell
 from brainseg.runs.folder import METRICS, PATIENTS, PREDICTIONS
+from brainseg.runs.provenance import about_data
+from brainseg.training.callbacks import History
 from brainseg.training.score import Scored
+
+
+def summary(
+    cell: Cell,
+    scored: Mapping[str, Mapping[str, Scored]],
+    data: SegmentationDataModule,
+    module: SegmentationModule,
+    history: History,
+    seconds: Mapping[str, float],
+) -> dict[str, Any]:
+    """The content of `metrics.json`.
+
+    Args:
+        cell: what was trained.
+        scored: by checkpoint (best, last) and split.
+        data: set up.
+        module: trained.
+        history: of all epochs.
+        seconds: that start, epochs and scoring took.
+    """
+    trainer = cell.config["trainer"]
+    return {
+        "scores": {w: {p: s.scores for p, s in each.items()} for w, each in scored.items()},
+        "best_epoch": history.best_epoch,
+        "epochs": len(history.rows),
+        "stopped_early": len(history.rows) < cell.config["epochs"],
+        "norm": cell.choices["norm"],
+        "loss": cell.choices["loss"],
+        "seed": cell.config["seed"],
+        "split": {"leaky": data.split.leaky, "members": data.members},
+        "data": about_data(data),
+        "parameters": sum(p.numel() for p in module.net.parameters()),
+        "precision": trainer["precision"],
+        "seconds": {key: round(value, 3) for key, value in seconds.items()},
+        "peak_memory_mb": peak_memory(trainer["accelerator"]),
+        **history.here,
+        "sessions": history.sessions,
+        "command": cell.command,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
 
 
 def write(

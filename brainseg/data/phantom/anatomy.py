@@ -12,10 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Head", "Tumour", "draw_head", "noise"]
-
 Volume = NDArray[np.float32]  # [D, H, W]
 Labels = NDArray[np.uint8]  # [D, H, W]
+Place = tuple[Volume, Volume, Volume]  # x, y, z
 
 AIR, SCALP, BONE, CSF, SULCUS, GREY, WHITE, DEEP, FACE, VESSEL = range(10)
 
@@ -59,8 +58,8 @@ def draw_head(rng: np.random.Generator, *, slices: int, size: int) -> Head:
     reach = cast(Volume, _reach(tumour, x, y, z) + roughness)
     x = _push_aside(tumour, x, y, z)
     labels = np.zeros(x.shape, np.uint8)
-    brain_y, depth = _add_shell(labels, rng, x, y, z, rough, grain)
-    _add_cortex(labels, x, brain_y, z, depth, rough, folds, grain)
+    brain_y, depth = _add_shell(labels, rng, (x, y, z), rough, grain)
+    _add_cortex(labels, (x, brain_y, z), depth, (rough, folds, grain))
     _add_interior(labels, rng, x, y, z, depth)
     labels[(depth > -0.06) & (np.hypot(x / 0.035, depth / 0.03) < 1) & (y > 0)] = VESSEL
     labels[(grain > 3.3) & (depth > 0)] = VESSEL
@@ -133,15 +132,10 @@ def _push_aside(tumour: Tumour, x: Volume, y: Volume, z: Volume) -> Volume:
 
 
 def _add_shell(
-    labels: Labels,
-    rng: np.random.Generator,
-    x: Volume,
-    y: Volume,
-    z: Volume,
-    rough: Volume,
-    grain: Volume,
+    labels: Labels, rng: np.random.Generator, at: Place, rough: Volume, grain: Volume
 ) -> tuple[Volume, Volume]:
     """Add all that is around the brain; return the brain's y and the depth below its surface."""
+    x, y, z = at
     outline = np.sqrt(np.clip(1 - np.clip(z - 0.05, 0, 1) ** 2.3, 0.02, 1))  # [D, 1, 1]
     base = np.clip((-0.25 - z) / 0.3, 0, 1)  # 1 where the face lies before the brain
     head = (1 - np.hypot(x / (0.69 - 0.07 * y), y / 0.88) / outline) * outline
@@ -162,17 +156,9 @@ def _add_shell(
     return brain_y, depth
 
 
-def _add_cortex(
-    labels: Labels,
-    x: Volume,
-    brain_y: Volume,
-    z: Volume,
-    depth: Volume,
-    rough: Volume,
-    folds: Volume,
-    grain: Volume,
-) -> None:
+def _add_cortex(labels: Labels, at: Place, depth: Volume, fields: Place) -> None:
     """Fold grey matter around white; the sulci, unevenly spaced and bent, narrow inwards."""
+    (x, brain_y, z), (rough, folds, grain) = at, fields
     around = 9 * np.arctan2(x, -brain_y) + 1.6 * rough + 0.5 * folds
     valley = np.abs(np.sin(around)) + 0.15 * np.abs(grain)
     deepest = 0.17 + 0.06 * folds
