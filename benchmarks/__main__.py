@@ -15,7 +15,7 @@ from benchmarks.row import Row
 from benchmarks.scale import FULL, QUICK, Scale
 from benchmarks.table import about, as_json, table
 
-SECTIONS = ("start", "step", "data", "scoring", "cache", "memory", "peers")
+SECTIONS = ("start", "jobs", "step", "data", "scoring", "cache", "memory", "peers")
 WIDTH = 200  # where the output is no terminal
 
 

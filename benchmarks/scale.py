@@ -39,6 +39,7 @@ class Scale:
         starts: turns that count of commands that are started.
         cells: of the sweep that is timed.
         files: patients and slices of each in the folder that is cached.
+        beside: small cells that train side by side, epochs of each, and turns.
         growth: patients of the smaller and the larger data set that a worker holds.
     """
 
@@ -47,6 +48,7 @@ class Scale:
     starts: int
     cells: int
     files: tuple[int, int]
+    beside: tuple[int, int, int]
     growth: tuple[int, int]
 
 
@@ -59,6 +61,7 @@ FULL = Scale(
     starts=3,
     cells=3,
     files=(10, 60),
+    beside=(8, 6, 2),
     growth=(8, 32),
 )
 QUICK = Scale(
@@ -67,5 +70,6 @@ QUICK = Scale(
     starts=1,
     cells=2,
     files=(4, 4),
+    beside=(2, 1, 1),
     growth=(3, 12),
 )

@@ -54,9 +54,9 @@ def rows(scale: Scale) -> Iterator[Row]:
     sweeps: list[Sweep] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _run(folder, "warm", ["-m", "brainseg.train", *WORDS])
+        run(folder, "warm", ["-m", "brainseg.train", *WORDS])
         for turn in range(scale.starts):
-            imports.append(_run(folder, f"imports{turn}", ["-c", IMPORTS])[1])
+            imports.append(run(folder, f"imports{turn}", ["-c", IMPORTS])[1])
             runs.append(_single(folder, f"run{turn}"))
             sweeps.append(_sweep(folder, f"sweep{turn}", scale.cells))
     first = [sweep.first for sweep in sweeps]
@@ -71,13 +71,13 @@ def rows(scale: Scale) -> Iterator[Row]:
 
 def _single(folder: Path, name: str) -> float:
     """Seconds from the command to the end of the first step."""
-    start, _ = _run(folder, name, ["-m", "brainseg.train", *WORDS])
+    start, _ = run(folder, name, ["-m", "brainseg.train", *WORDS])
     return _stamps(folder / name)[0] - start
 
 
 def _sweep(folder: Path, name: str, cells: int) -> Sweep:
     seeds = ",".join(map(str, range(cells)))
-    start, _ = _run(folder, name, ["-m", "brainseg.train", "-m", f"seed={seeds}", *WORDS])
+    start, _ = run(folder, name, ["-m", "brainseg.train", "-m", f"seed={seeds}", *WORDS])
     finished = sorted((folder / name).rglob("metrics.json"), key=lambda p: p.stat().st_mtime_ns)
     ends = [path.stat().st_mtime for path in finished]
     spent = [json.loads(path.read_text())["seconds"] for path in finished]
@@ -90,7 +90,7 @@ def _sweep(folder: Path, name: str, cells: int) -> Sweep:
     )
 
 
-def _run(folder: Path, name: str, words: Sequence[str]) -> tuple[float, float]:
+def run(folder: Path, name: str, words: Sequence[str]) -> tuple[float, float]:
     """Run Python in `folder/name`; when it started (seconds since 1970), and seconds it took.
 
     Raises:
