@@ -82,10 +82,10 @@ class SegmentationModule(L.LightningModule):
         torch.manual_seed((seed << 32) + self.current_epoch)
 
     def on_validation_epoch_start(self) -> None:
-        """Stop on a loss that was not finite, before a checkpoint is written.
+        """Stop on a loss or on gradients that were not finite, before a checkpoint is written.
 
         Raises:
-            FloatingPointError: names the epoch and the step.
+            FloatingPointError: names the epoch and, for a loss, the step.
         """
         step = int(self.bad_step)
         if step >= 0:
@@ -93,6 +93,13 @@ class SegmentationModule(L.LightningModule):
                 f"the loss was not finite in epoch {self.current_epoch + 1}, step {step + 1}; "
                 "the checkpoints of the epochs before are kept; lower optimizer.lr, or set "
                 "trainer.precision=32-true"
+            )
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        if scaler is not None and scaler.get_scale() < 1:  # halved at each step that it skipped
+            raise FloatingPointError(
+                f"float16 gradients were not finite in step after step of epoch "
+                f"{self.current_epoch + 1}, so nothing is learnt; set trainer.precision=32-true "
+                "or bf16-mixed, or lower optimizer.lr"
             )
 
     def on_validation_epoch_end(self) -> None:

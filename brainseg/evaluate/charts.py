@@ -11,16 +11,14 @@ from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
 from brainseg.evaluate import calibration
 from brainseg.evaluate.calibration import Histogram
 from brainseg.evaluate.interval import Floats
+from brainseg.figures.style import COLOURS, GREY, canvas, colour, marker
 
-# Okabe & Ito 2008: told apart with any colour vision
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#777777"
-_COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_MARKERS = "osD^vPX"
+BLUE, ORANGE = COLOURS[:2]
 
 
 def dice_histogram(patients: pd.DataFrame) -> Figure:
     """How many patients have which Dice, with mean and median."""
-    figure, axis = _figure()
+    figure, (axis,) = canvas(5.6, 4.2)
     dice = patients["dice"].to_numpy()
     axis.hist(dice, bins=np.linspace(0, 1, 21).tolist(), color=BLUE, edgecolor="white")
     for value, name, style in ((dice.mean(), "mean", "-"), (np.median(dice), "median", "--")):
@@ -34,13 +32,13 @@ def dice_histogram(patients: pd.DataFrame) -> Figure:
 
 def dice_by_size(patients: pd.DataFrame) -> Figure:
     """Dice against tumour size, a point a patient, by institution."""
-    figure, axis = _figure()
+    figure, (axis,) = canvas(5.6, 4.2)
     for number, (institution, group) in enumerate(patients.groupby("institution")):
         axis.scatter(
             group["target"],
             group["dice"],
-            color=_COLOURS[number % len(_COLOURS)],
-            marker=_MARKERS[number % len(_MARKERS)],
+            color=colour(number),
+            marker=marker(number),
             label=f"{institution} ({len(group)})".replace("$", r"\$"),  # no formula
             alpha=0.85,
         )
@@ -59,7 +57,7 @@ def dice_by_size(patients: pd.DataFrame) -> Figure:
 
 def precision_recall(histogram: Histogram, best: float | None) -> Figure:
     """Precision against recall of all pixels together, with the thresholds that are in use."""
-    figure, axis = _figure()
+    figure, (axis,) = canvas(5.6, 4.2)
     precision, recall = calibration.precision_recall(histogram)
     area = calibration.average_precision(histogram).value
     axis.plot(recall, precision, color=BLUE, label=f"average precision {area:.3f}")
@@ -93,7 +91,7 @@ def reliability(histogram: Histogram) -> Figure:
 
 def threshold(histogram: Histogram, val: Histogram | None, split: str) -> Figure:
     """Mean Dice by patient against the threshold, on val and on what is scored."""
-    figure, axis = _figure()
+    figure, (axis,) = canvas(5.6, 4.2)
     dice = calibration.dice_by_threshold(histogram).mean(0)
     axis.plot(calibration.THRESHOLDS, dice, color=BLUE, label=f"scored here ({split})")
     axis.axvline(0.5, color=GREY, linestyle=":", label="0.5")
@@ -127,14 +125,7 @@ def _mark_thresholds(axis: Axes, recall: Floats, precision: Floats, best: float 
     if best is not None:
         where = int(np.abs(calibration.THRESHOLDS - best).argmin())
         marks[f"best on val, {best:.3f}"] = (where, ORANGE, "D")
-    for label, (where, colour, marker) in marks.items():
+    for label, (where, shade, shape) in marks.items():
         axis.plot(
-            recall[where], precision[where], marker, color=colour, label=label, linestyle="none"
+            recall[where], precision[where], shape, color=shade, label=label, linestyle="none"
         )
-
-
-def _figure() -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(5.6, 4.2), layout="constrained")
-    axis = figure.subplots()
-    axis.spines[["top", "right"]].set_visible(False)
-    return figure, axis

@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from brainseg.data.store import replacing
 from brainseg.evaluate.calibration import reliability
 from brainseg.evaluate.card import Card
-from brainseg.evaluate.markdown import page
 from brainseg.evaluate.measure import COUNTS, Measured
+from brainseg.evaluate.page import page
 from brainseg.files import only_one
 
 CARD = "card.json"

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import generate_binary_structure, label
 
-from brainseg.evaluate.space import with_gaps
+from brainseg.evaluate.surface import with_gaps
 
 _NEIGHBOURS = generate_binary_structure(3, 3)  # 26: a face, an edge or a corner in common
 

@@ -11,7 +11,7 @@ from brainseg.evaluate import surface
 from brainseg.evaluate.calibration import Histogram, histogram, together
 from brainseg.evaluate.lesions import lesions
 from brainseg.evaluate.overlap import Counts, count_slices, scores
-from brainseg.evaluate.space import Spacing
+from brainseg.evaluate.surface import Spacing
 from brainseg.inference import THRESHOLD, Volume
 
 SHOWN = 6  # slices of a patient that a picture has room for

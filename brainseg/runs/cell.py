@@ -60,9 +60,12 @@ class Cell:
             ValueError: names the keys that differ; or the folder's configuration is broken.
         """
         if not self.config["force"] and (changed := self._differs_from(RunFolder(self.folder))):
+            remedy = "choose another name=..., or force=true to keep the old folder aside"
+            key, _, values = changed[0].partition(": ")
+            if [key] == [one.partition(": ")[0] for one in changed] == ["trainer.precision"]:
+                remedy = f"go on with trainer.precision={values.partition(' -> ')[0]}, or {remedy}"
             raise ValueError(
-                f"{self.folder} holds another configuration ({'; '.join(changed)}); "
-                "choose another name=..., or force=true to keep the old folder aside"
+                f"{self.folder} holds another configuration ({'; '.join(changed)}); {remedy}"
             )
 
     def owns_folder(self) -> bool:

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from brainseg.evaluate.card import card
-from brainseg.evaluate.markdown import page
 from brainseg.evaluate.measure import Measured, Rules, measure
+from brainseg.evaluate.page import page
 from brainseg.inference import Volume
 
 RULES = Rules(tolerance=1.0)

@@ -4,7 +4,7 @@ import pytest
 from numpy.typing import NDArray
 
 from brainseg.evaluate.lesions import Lesions, lesions
-from brainseg.evaluate.space import with_gaps
+from brainseg.evaluate.surface import with_gaps
 
 
 def volume(*voxels: tuple[int, int, int]) -> NDArray[np.bool_]:
