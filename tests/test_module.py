@@ -1,5 +1,6 @@
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import lightning as L
@@ -133,3 +134,13 @@ def test_a_plateau_schedule_is_stepped_once_an_epoch_on_val_dice(tmp_path: Path)
     trainer.fit(frozen, batches(), batches())
     # epoch 1 is the best; 2 is bad once, 3 is bad twice: reduced; 4 is bad once
     assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.01)
+
+
+def test_float16_whose_every_step_is_skipped_is_no_training() -> None:
+    one = module()
+    one.trainer = SimpleNamespace(  # type: ignore[assignment]
+        precision_plugin=SimpleNamespace(scaler=SimpleNamespace(get_scale=lambda: 0.5)),
+        current_epoch=3,
+    )
+    with pytest.raises(FloatingPointError, match=r"step of epoch 4.*trainer\.precision=32-true"):
+        one.on_validation_epoch_start()

@@ -31,11 +31,12 @@ def choices(text: str) -> dict[str, str]:
 
 def history(text: str) -> list[dict[str, float]]:
     """The rows of `history.csv`."""
-    rows = [_numbers(row) for row in csv.DictReader(text.splitlines())]
+    table = csv.DictReader(text.splitlines())
+    if lacking := {"epoch", "val/dice", "seconds"} - set(table.fieldnames or ()):
+        raise KeyError(min(lacking))
+    rows = [_numbers(row) for row in table]
     if len({row["epoch"] for row in rows}) < len(rows):
         raise ValueError("an epoch twice")
-    for row in rows:
-        row["val/dice"], row["seconds"]
     return rows
 
 

@@ -87,7 +87,8 @@ class RunFolder:
     @property
     def reason(self) -> str:
         """Why it is broken, or why its last try failed; else empty."""
-        return (self._broken if self.state == "broken" else self.failure) or ""
+        why = {"broken": self._broken, "failed": self.failure}
+        return why.get(self.state) or ""
 
     @cached_property
     def config(self) -> dict[str, Any] | None:

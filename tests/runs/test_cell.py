@@ -169,3 +169,18 @@ def test_a_cells_identity_is_worked_out_once(
     for cell in cells * 3:
         cell.shorter(cells)
     assert len(counted) == len(cells)
+
+
+def test_another_precision_names_the_one_to_go_on_with(tmp_path: Path) -> None:
+    tiny_cell(tmp_path / "run", "trainer.precision=bf16-mixed").claim()
+    with pytest.raises(ValueError, match=r"; go on with trainer\.precision=bf16-mixed, or choose"):
+        tiny_cell(tmp_path / "run", "trainer.precision=32-true").claim()
+
+
+def test_force_looks_at_an_empty_folder_until_the_old_one_is_aside(tmp_path: Path) -> None:
+    old = tiny_cell(tmp_path / "run")
+    old.claim()
+    old.found().keep_failure("of the old one")
+    new = tiny_cell(tmp_path / "run", "batch_size=2", "force=true")
+    assert new.found().state == "new"
+    assert new.epochs_left([]) == 2
