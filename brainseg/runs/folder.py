@@ -87,8 +87,9 @@ class RunFolder:
     @property
     def reason(self) -> str:
         """Why it is broken, or why its last try failed; else empty."""
-        why = {"broken": self._broken, "failed": self.failure}
-        return why.get(self.state) or ""
+        if self.state == "broken":
+            return self._broken
+        return self.failure or "" if self.state == "failed" else ""
 
     @cached_property
     def config(self) -> dict[str, Any] | None:
