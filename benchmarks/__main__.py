@@ -13,7 +13,7 @@ from rich.console import Console
 
 from benchmarks.row import Row
 from benchmarks.scale import FULL, QUICK, Scale
-from benchmarks.table import about, as_json, table
+from benchmarks.table import as_json, conditions, table
 
 SECTIONS = ("start", "jobs", "step", "data", "scoring", "cache", "memory", "peers")
 WIDTH = 200  # where the output is no terminal
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     rows = measure(chosen.only, QUICK if chosen.quick else FULL)
     given = sys.argv[1:] if arguments is None else arguments
-    below = about(shlex.join(["python", "-m", "benchmarks", *given]))
+    below = conditions(shlex.join(["python", "-m", "benchmarks", *given]))
     console = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
     console.print(table(rows))
     for name, text in below.items():

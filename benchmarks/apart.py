@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 
-from benchmarks.turns import Contender
+from benchmarks.interleave import Contender
 
 Make = Callable[[], Contender]  # pickled: a function at the top level of a module, or a `partial`
 

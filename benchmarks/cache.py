@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from benchmarks.interleave import Contender, interleave
 from benchmarks.row import Row, at_least, at_most
 from benchmarks.scale import Scale
-from benchmarks.turns import Contender, take_turns
 from brainseg.data.lgg import LGG
 from brainseg.data.phantom import Phantom
 from brainseg.data.prepare import prepare
@@ -40,7 +40,7 @@ def rows(scale: Scale) -> Iterator[Row]:
             "build": lambda: patients * slices / pool.apply(build, folders),
             "decode": lambda: patients * slices / pool.apply(decode, (files,)),
         }
-        speeds = take_turns(contenders, scale.rounds)
+        speeds = interleave(contenders, scale.rounds)
         peak = pool.apply(peak_memory)
         pool.close()  # a pool that is terminated leaves its locks behind
         pool.join()

@@ -6,10 +6,10 @@ from itertools import islice
 from torch.utils.data import DataLoader
 
 from benchmarks.inputs import configure, device, steps
+from benchmarks.interleave import interleave
 from benchmarks.loops import OurLoop, warm_up
 from benchmarks.row import Row, at_least
 from benchmarks.scale import Scale
-from benchmarks.turns import take_turns
 from brainseg.training.build import build
 
 
@@ -29,6 +29,6 @@ def rows(scale: Scale) -> Iterator[Row]:
             "fed": OurLoop(config, module, loader, steps=count),
             "ready": OurLoop(config, module, ready, steps=count),
         }
-        values = take_turns(contenders, case.rounds)
+        values = interleave(contenders, case.rounds)
         what = f"step, {case}: fed from the cache, augmented, {data.workers} workers"
         yield Row(what, "ready tensors", "slices/s", values["fed"], values["ready"], at_least(0.95))

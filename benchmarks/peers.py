@@ -9,11 +9,11 @@ from torch import nn
 
 from benchmarks.apart import Make, apart
 from benchmarks.inputs import configure, ready_batch, steps
+from benchmarks.interleave import interleave
 from benchmarks.loops import PlainLoop
 from benchmarks.row import Row
 from benchmarks.scale import Case, Scale
 from benchmarks.step import ours
-from benchmarks.turns import take_turns
 from brainseg.training.build import build_module
 
 
@@ -36,7 +36,7 @@ def _rows(case: Case) -> Iterator[Row]:
     if len(makers) == 1:
         return
     with apart(makers) as contenders:
-        values = take_turns(contenders, case.rounds)
+        values = interleave(contenders, case.rounds)
     for name in list(values)[1:]:
         yield Row(mine, f"{name}, float32", "slices/s", values[mine], values[name])
 

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from benchmarks.inputs import configure, device, trainer
+from benchmarks.interleave import Contender, interleave
 from benchmarks.row import Row, at_most
 from benchmarks.scale import Case, Scale
 from benchmarks.timing import timed
-from benchmarks.turns import Contender, take_turns
 from brainseg.data.datamodule import SegmentationDataModule
 from brainseg.hardware import keep_freed_memory
 from brainseg.module import SegmentationModule
@@ -24,7 +24,7 @@ def rows(scale: Scale) -> Iterator[Row]:
     """A row for validation and one for scoring, of the smallest network: the least to hide in."""
     case = scale.cases[-1]
     forward, *others = _contenders(case).items()
-    values = take_turns(dict([forward, *others]), scale.rounds)
+    values = interleave(dict([forward, *others]), scale.rounds)
     for name, _ in others:
         yield Row(
             f"{name}, {case}",

@@ -10,10 +10,10 @@ import torch
 from benchmarks.apart import Make, apart
 from benchmarks.convolutions import ConvolutionsAlone
 from benchmarks.inputs import configure, device, has_fast_bf16, ready_batch, steps
+from benchmarks.interleave import interleave
 from benchmarks.loops import OurLoop, PlainLoop, repeat
 from benchmarks.row import Row, at_least
 from benchmarks.scale import Case, Scale
-from benchmarks.turns import take_turns
 from brainseg.training.build import build_module
 
 PLAIN, PLAIN_TF32 = "plain loop, float32", "plain loop, TF32"
@@ -31,7 +31,7 @@ def rows(scale: Scale) -> Iterator[Row]:
 def _rows(case: Case) -> Iterator[Row]:
     gpu, missing = torch.cuda.is_available(), _no_compiler()
     with apart(_makers(case, compiled=not missing)) as contenders:
-        values = take_turns(contenders, case.rounds)
+        values = interleave(contenders, case.rounds)
     plain, alone = values[PLAIN], values[ALONE]
     goal = at_least(case.goal) if has_fast_bf16(configure(case)) else None
     near = at_least(1 / 1.2) if gpu else None  # within 20 % of the convolutions' time

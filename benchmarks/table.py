@@ -35,7 +35,7 @@ def table(rows: Sequence[Row]) -> Table:
     return shown
 
 
-def about(command: str) -> dict[str, Any]:
+def conditions(command: str) -> dict[str, Any]:
     """Machine, versions, precision, data, date and command."""
     import torch
 

@@ -99,8 +99,8 @@ def select(
                 f"{runs[0].folder} was split by slice, so --split {split} means nothing under "
                 "--root; score whoever is there with --split all"
             )
-        made: Split = instantiate(runs[0].config["split"])(index)
-        return np.asarray(getattr(made, split), np.int64)
+        split_anew: Split = instantiate(runs[0].config["split"])(index)
+        return np.asarray(getattr(split_anew, split), np.int64)
     wanted = runs[0].members[split]
     rows = np.flatnonzero(index["patient"].isin(wanted))
     found = index["patient"].iloc[rows].nunique()

@@ -19,13 +19,13 @@ def hard(configurations: Sequence[Configuration]) -> pd.DataFrame:
     Disagreement is the standard deviation between configurations (ddof 0). Hardest first.
     """
     dice = matrix(configurations).to_numpy(dtype=float)
-    table = about(configurations).loc[matrix(configurations).index]
+    table = who(configurations).loc[matrix(configurations).index]
     table["mean"], table["least"], table["highest"] = dice.mean(1), dice.min(1), dice.max(1)
     table["disagreement"] = dice.std(1)
     return table.sort_values("mean")
 
 
-def about(configurations: Sequence[Configuration]) -> pd.DataFrame:
+def who(configurations: Sequence[Configuration]) -> pd.DataFrame:
     """What is known of each test patient: institution, slices, tumour pixels, missing sequence."""
     tables = [result.patients for each in configurations for result in each.results]
     every = pd.concat(tables)
@@ -38,7 +38,7 @@ def about(configurations: Sequence[Configuration]) -> pd.DataFrame:
 
 def accuracy_of_nothing(configurations: Sequence[Configuration]) -> float:
     """Mean over test patients of the accuracy of predicting no tumour anywhere; nan without any."""
-    known = about(configurations)
+    known = who(configurations)
     return float((1 - known["target"] / known["pixels"]).mean())
 
 
@@ -52,7 +52,7 @@ def subgroups(configurations: Sequence[Configuration]) -> pd.DataFrame:
         configurations: of one split, in val order.
     """
     dice = matrix(configurations)
-    known = about(configurations).loc[dice.index]
+    known = who(configurations).loc[dice.index]
     by: dict[str, pd.Series[str]] = {
         "institution": known["institution"].astype(str),
         "tumour size": _thirds(known["target"]),

@@ -20,12 +20,12 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in packages}
 
 
-def about_code() -> dict[str, Any]:
+def code_state() -> dict[str, Any]:
     """Versions, revision and digest of the code, as metrics name them."""
     return {"versions": versions(), "git": git_revision(), "source": source_digest()}
 
 
-def about_data(data: SegmentationDataModule) -> dict[str, Any]:
+def data_state(data: SegmentationDataModule) -> dict[str, Any]:
     """Fingerprint and size of the data: patients, slices, slices with tumour, slices left out."""
     index = data.scans.index
     return {

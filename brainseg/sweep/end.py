@@ -34,7 +34,10 @@ class Watch(Callback):
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Nothing is ignored in silence."""
         if config.jobs not in (1, "auto"):
-            log.warning("jobs=%s is of sweeps (-m); a single run is one cell", config.jobs)
+            log.warning(
+                "jobs=%s changes nothing in a single run; cells of a sweep (-m) train side by side",
+                config.jobs,
+            )
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Keep the configuration, and say what the chosen launcher cannot do."""

@@ -17,7 +17,7 @@ from brainseg.hardware import peak_memory
 from brainseg.module import SegmentationModule
 from brainseg.runs.cell import Cell
 from brainseg.runs.folder import METRICS, PATIENTS, PREDICTIONS
-from brainseg.runs.provenance import about_data
+from brainseg.runs.provenance import data_state
 from brainseg.training.callbacks import History
 from brainseg.training.score import Scored
 
@@ -50,7 +50,7 @@ def summary(
         "loss": cell.choices["loss"],
         "seed": cell.config["seed"],
         "split": {"leaky": data.split.leaky, "members": data.members},
-        "data": about_data(data),
+        "data": data_state(data),
         "parameters": sum(p.numel() for p in module.net.parameters()),
         "precision": trainer["precision"],
         "seconds": {key: round(value, 3) for key, value in seconds.items()},

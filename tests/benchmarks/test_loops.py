@@ -15,23 +15,23 @@ from benchmarks import peers, step
 from benchmarks.apart import Make, apart
 from benchmarks.convolutions import ConvolutionsAlone, convolutions
 from benchmarks.inputs import configure, ready_batch
+from benchmarks.interleave import Contender, interleave
 from benchmarks.loops import OurLoop, PlainLoop, repeat
 from benchmarks.scale import QUICK
 from benchmarks.stamp import Stamp
-from benchmarks.turns import Contender, take_turns
 from brainseg.training.build import build_module
 
 CASE = QUICK.cases[0]
 
 
-def test_contenders_take_turns_and_the_first_turn_does_not_count() -> None:
+def test_contenders_interleave_and_the_first_turn_does_not_count() -> None:
     calls: list[str] = []
 
     def contender(name: str) -> float:
         calls.append(name)
         return float(len(calls))
 
-    values = take_turns({"a": lambda: contender("a"), "b": lambda: contender("b")}, 2)
+    values = interleave({"a": lambda: contender("a"), "b": lambda: contender("b")}, 2)
     assert "".join(calls) == "ababab"
     assert values == {"a": [3, 5], "b": [4, 6]}
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 Contender = Callable[[], float]  # does its work once and returns what was measured
 
 
-def take_turns(contenders: Mapping[str, Contender], rounds: int) -> dict[str, list[float]]:
+def interleave(contenders: Mapping[str, Contender], rounds: int) -> dict[str, list[float]]:
     """Measure A B C A B C ..., after one turn each that does not count.
 
     Args:
