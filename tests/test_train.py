@@ -13,7 +13,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from _pytest.mark import ParameterSet
+from omegaconf import OmegaConf
 
+from brainseg import train
+from brainseg.sweep.end import Watch
 from tests.conftest import TINY
 
 FAST = [word for word in TINY if not word.startswith("epochs")]
@@ -413,3 +416,16 @@ def alive(process: int) -> bool:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+@pytest.mark.parametrize("report", [True, False])
+def test_a_sweep_with_a_failed_cell_is_reported_all_the_same(
+    report: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Path] = []
+    monkeypatch.setattr(train, "open_log", lambda: None)
+    monkeypatch.setattr(train, "conclude", lambda: 1)
+    monkeypatch.setattr(train, "write_report", lambda sweep, _: asked.append(sweep) or True)
+    monkeypatch.setattr(Watch, "config", OmegaConf.create({"report": report}), raising=False)
+    assert train._end(tmp_path) == 1
+    assert asked == [tmp_path] * report

@@ -58,7 +58,8 @@ def launch(configs: Sequence[DictConfig], jobs: int | str) -> list[float | None]
             _train(once, composed, context, _slots(once, jobs, cards))
     except (KeyboardInterrupt, SystemExit) as stop:
         interrupted(stop, once[0].command)
-    return [RunFolder(cell.folder).dice for cell in cells]
+    found = [RunFolder(cell.folder) for cell in cells]
+    return [there.dice if there.finished else None for there in found]
 
 
 def _cell(config: DictConfig) -> Cell:
@@ -122,7 +123,8 @@ def _slots(cells: Sequence[Cell], jobs: int | str, cards: Sequence[str]) -> list
 
 def _as_many_as_fit(cells: Sequence[Cell], cards: Sequence[str]) -> int:
     done = [RunFolder(cell.folder).metrics or {} for cell in finished_in(cells[0].folder.parent)]
-    need = max((each["peak_memory_mb"]["host"] for each in done), default=_USUAL_MEMORY)
+    known = [each.get("peak_memory_mb", {}).get("host", _USUAL_MEMORY) for each in done]
+    need = max(known, default=_USUAL_MEMORY)
     cores, free = hardware.cores(), hardware.free_memory()
     number = max(1, int(min(len(cards) or cores, cores, free // need)))
     have = f"{len(cards)} GPUs, " if cards else ""

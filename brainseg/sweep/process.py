@@ -107,15 +107,16 @@ class Child:
         code, there = self.stop(), self.cell.found()
         if there.finished:
             return
+        why = there.reason or f"stopped with exit code {code}"
         if late:
             limit = self.cell.config["limit"]
-            keep_failure(there.path, f"took longer than limit={limit} hours; the next call resumes")
+            why = f"took longer than limit={limit} hours; the next call resumes it"
         elif code < 0:
             cause = "; often out of memory" if code == -signal.SIGKILL else ""
-            keep_failure(there.path, f"killed by {signal.Signals(-code).name}{cause}")
-        elif not there.reason:
-            keep_failure(there.path, f"stopped with exit code {code}")
-        log.error("%s  failed: %s", self.turn.title, self.cell.found().reason)
+            why = f"killed by {signal.Signals(-code).name}{cause}"
+        if why != there.reason and self.cell.owns_folder():
+            keep_failure(self.cell.folder, why)
+        log.error("%s  failed: %s", self.turn.title, why)
 
     def stop(self) -> int:
         """End it, gently first; its exit code, below 0 for a signal."""

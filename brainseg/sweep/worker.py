@@ -66,12 +66,15 @@ def train_cell(cfg: DictConfig, turn: Turn | None = None) -> float | None:
     folder = Path(settings.runtime.output_dir)
     cell = cell_of(cfg, settings, folder)
     try:
+        planned = cell.config["plan"] is True
+        if sweep and turn is None and not planned:
+            manifest.write([cell])  # so that the end of the sweep knows of it, whatever happens
         check(cell.config)
-        if cell.config["plan"]:
+        if planned:
             log.info(text(plan([cell], finished_in(folder.parent) if sweep else ())))
             return None
         cell = resolved(cell)
-        return _train(cell, turn or Turn(folder.name), listed=sweep and turn is None)
+        return _train(cell, turn or Turn(folder.name))
     except (KeyboardInterrupt, SystemExit) as stop:  # Lightning turns the first into the second
         interrupted(stop, cell.command)
     except Exception as error:
@@ -81,13 +84,11 @@ def train_cell(cfg: DictConfig, turn: Turn | None = None) -> float | None:
         sys.exit(1)
 
 
-def _train(cell: Cell, turn: Turn, *, listed: bool) -> float:
+def _train(cell: Cell, turn: Turn) -> float:
     from brainseg.training.fit import fit  # imports torch: not in the process that owns a sweep
 
     logs.adopt_lightning()
     siblings = finished_in(cell.folder.parent)
-    if listed:
-        manifest.write([cell], siblings)
     return fit(
         cell,
         title=turn.title,

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,7 +16,8 @@ from brainseg import hardware
 from brainseg.runs.folder import LAST, RunFolder
 from brainseg.sweep.end import Watch, conclude
 from brainseg.sweep.launch import _next, _slots, launch
-from brainseg.sweep.process import Slot
+from brainseg.sweep.process import Child, Slot
+from brainseg.sweep.worker import Turn
 from brainseg.train import write_report
 from brainseg.training.fit import fit
 from tests.conftest import composed, tiny_cell
@@ -206,3 +208,23 @@ def test_a_longer_cell_waits_for_the_shorter_one_that_it_continues(tmp_path: Pat
     assert _next([long, other], [short]) is other
     assert _next([long], [short]) is None
     assert _next([long], []) is long
+
+
+def test_a_forced_cell_that_dies_before_it_claims_its_folder_leaves_no_trace(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tiny_cell(tmp_path / "cell").claim()
+    forced = tiny_cell(tmp_path / "cell", "batch_size=2", "force=true")
+
+    class Dead(Child):
+        def __init__(self) -> None:
+            self.cell, self.turn, self._end = forced, Turn("cell 1 of 1"), None
+            self._process = SimpleNamespace(is_alive=lambda: False)  # type: ignore[assignment]
+
+        def stop(self) -> int:
+            return -9
+
+    Dead().finish()
+    assert "cell 1 of 1  failed: killed by SIGKILL; often out of memory" in caplog.text
+    assert [path.name for path in tmp_path.iterdir()] == ["cell"]
+    assert RunFolder(tmp_path / "cell").state == "new"

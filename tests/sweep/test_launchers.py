@@ -84,6 +84,14 @@ def test_a_failed_cell_of_any_launcher_is_noted_and_costs_only_itself(
     assert len(list(tmp_path.glob("multirun/a/*/metrics.json"))) == 1
 
 
+def test_a_cell_with_a_bad_value_is_in_the_table_of_any_launcher(tmp_path: Path) -> None:
+    done = train(tmp_path, "epochs=1,0", "hydra/launcher=basic")
+    assert done.returncode == 1
+    assert "epochs=0 must be a whole number >= 1" in done.stdout
+    assert "1 of 2 cells failed: batch-bce_dice-e0-s0-" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
 @needs("optuna_sweeper")
 def test_optuna_searches_with_cells_side_by_side(tmp_path: Path) -> None:
     words = ["epochs=1", "jobs=2", "hydra.sweeper.n_trials=4"]
