@@ -384,6 +384,8 @@ def test_a_sweep_that_is_hung_up_leaves_no_process(early: bool, tmp_path: Path) 
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        # what `nohup` started hands on that it ignores a hang-up
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
     )
     begun = time.monotonic()
     while time.monotonic() - begun < 120:  # the forkserver has a child: hardware, then a cell

@@ -57,7 +57,7 @@ def test_a_killed_cell_costs_only_itself_and_is_retried(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    asked = {loss: [f"loss={loss}", "epochs=60"] for loss in ("bce", "dice")}
+    asked = {loss: [f"loss={loss}", "epochs=30"] for loss in ("bce", "dice")}
     cells = [tiny_cell(tmp_path / "sweep" / name, *words) for name, words in asked.items()]
     kill_the_first_child(signal.SIGKILL, (cells[0].folder / LAST).exists)
     assert run_sweep(tmp_path / "sweep", asked) == 1
