@@ -21,7 +21,7 @@ from brainseg.errors import INTERRUPTED, reason, terminable
 from brainseg.sweep.end import Watch, conclude, open_log
 from brainseg.sweep.worker import COMMAND, command, interrupted, refuse, train_cell
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("brainseg.train")  # also where it is run as `__main__`
 
 
 def main() -> None:

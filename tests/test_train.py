@@ -50,7 +50,7 @@ def sweep(
 ) -> tuple[Path, subprocess.CompletedProcess[str]]:
     folder = tmp_path_factory.mktemp("elsewhere")
     words = ["-m", "norm=batch,layer", "loss=bce", "optimizer.lr=0.001,1e30", "name=mini"]
-    return folder, run(folder, *words, "epochs=2")
+    return folder, run(folder, *words, "epochs=2", "report=true")
 
 
 @pytest.mark.slow
@@ -74,8 +74,10 @@ def test_a_failed_cell_stops_no_other_and_is_named_and_the_exit_status_says_so(
     assert done.returncode == 1
     assert len(list(folder.glob("multirun/mini/*/failed.json"))) == 2
     assert "2 of 4 cells failed" in done.stdout
+    assert "Chosen on validation: " in done.stdout
+    assert (folder / "multirun/mini/report/report.html").is_file()
     assert "the loss was not finite in epoch 1, step" in done.stdout
-    assert "name=mini" in done.stdout.splitlines()[-1]
+    assert any("2 of 4 cells failed" in x and "name=mini" in x for x in done.stdout.splitlines())
     assert "Traceback" not in done.stdout + done.stderr
 
 
