@@ -27,11 +27,7 @@ class Scans:
         reader: The data set, such as `LGG()`.
         root: Where its files are; None leaves it to the reader.
         modalities: Which of the reader's, in the order of the channels to be.
-        size: Height and width of the network's input, in pixels; it, `intensity`, `denoise` and
-            `crop` are those of `Preprocessing`.
-        intensity: `unit` or `zscore`.
-        denoise: `none`, `median` or `nlm`.
-        crop: Whether to cut each patient to the brain's box.
+        size, intensity, denoise, crop: Those of `Preprocessing`; size is in pixels.
         on_error: `stop` refuses a data set with any fault; `skip` leaves out what is faulty.
         cache_dir: Where caches are kept; None is `BRAINSEG_CACHE`, else the user's cache folder.
 
