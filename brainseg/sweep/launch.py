@@ -44,6 +44,7 @@ def launch(configs: Sequence[DictConfig], jobs: int | str) -> list[float | None]
     """
     cells = [_cell(config) for config in configs]
     once = _in_order(cells)
+    _check_jobs(jobs, cells)
     folder = once[0].folder.parent
     if once[0].config["plan"]:
         log.info(text(plan(once, finished_in(folder))))
@@ -69,6 +70,20 @@ def _cell(config: DictConfig) -> Cell:
     with read_write(settings):  # a child composes nothing, and has a clock of its own
         settings.sweep.dir, settings.sweep.subdir = str(sweep), folder.name
     return cell_of(config, settings, folder)
+
+
+def _check_jobs(jobs: object, cells: Sequence[Cell]) -> None:
+    """Refuse what `config.check` cannot see: the launcher's own key, and jobs that are swept."""
+    whole = isinstance(jobs, int) and not isinstance(jobs, bool) and jobs >= 1
+    if jobs != "auto" and not whole:
+        raise ValueError(
+            f"hydra.launcher.jobs={jobs} must be auto or a whole number >= 1; leave it out and set "
+            "jobs=... to one"
+        )
+    if len(asked := {str(cell.config["jobs"]) for cell in cells}) > 1:
+        raise ValueError(
+            f"jobs={','.join(sorted(asked))} must be one value for the whole sweep; set jobs=N"
+        )
 
 
 def _in_order(cells: Sequence[Cell]) -> list[Cell]:

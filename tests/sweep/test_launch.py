@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -228,3 +229,15 @@ def test_a_forced_cell_that_dies_before_it_claims_its_folder_leaves_no_trace(
     assert "cell 1 of 1  failed: killed by SIGKILL; often out of memory" in caplog.text
     assert [path.name for path in tmp_path.iterdir()] == ["cell"]
     assert RunFolder(tmp_path / "cell").state == "new"
+
+
+@pytest.mark.parametrize("jobs", [0, -1, True, "many", 1.5, None])
+def test_the_launcher_s_own_jobs_are_checked_too(jobs: Any, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=rf"hydra\.launcher\.jobs={jobs} must be auto or"):
+        launch([composed(tmp_path / "a")], jobs)
+
+
+def test_jobs_that_are_swept_are_refused(tmp_path: Path) -> None:
+    cells = [composed(tmp_path / name, f"jobs={n}") for n, name in enumerate("ab", 1)]
+    with pytest.raises(ValueError, match="jobs=1,2 must be one value for the whole sweep"):
+        launch(cells, 1)
