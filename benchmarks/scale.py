@@ -61,7 +61,7 @@ FULL = Scale(
     starts=3,
     cells=3,
     files=(10, 60),
-    beside=(8, 2, 1),
+    beside=(8, 8, 1),
     growth=(8, 32),
 )
 QUICK = Scale(

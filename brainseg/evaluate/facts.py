@@ -11,7 +11,7 @@ from brainseg.evaluate.request import Request
 from brainseg.evaluate.selection import NEW, SEEN, parts
 from brainseg.evaluate.trained import Trained
 from brainseg.hardware import describe
-from brainseg.runs.provenance import code_state
+from brainseg.runs.provenance import CODE
 
 FEW = 10  # patients
 
@@ -75,7 +75,7 @@ def facts(
         "slices": len(measured.slices),
         "precision": [run.precision for run in runs],
         "hardware": describe("gpu" if runs[0].module.device.type == "cuda" else "cpu"),
-        **code_state(),
+        **CODE,
         "command": request.command,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }

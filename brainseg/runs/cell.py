@@ -3,6 +3,7 @@
 What lies in a folder says `runs.folder.RunFolder`; here is what is wanted of it.
 """
 
+import math
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -135,16 +136,21 @@ def cell_in(there: RunFolder) -> Cell:
     return Cell(there.config, there.choices, there.path, (there.metrics or {}).get("command", ""))
 
 
-def finished_in(sweep: Path) -> list[Cell]:
+def finished_in(sweep: Path, epochs: float = math.inf) -> list[Cell]:
     """The finished cells that lie in a sweep's folder, whichever command made them.
 
     One that is broken is left out: it is no help to others, and its own run says so.
+
+    Args:
+        sweep: what the cells' folders lie in.
+        epochs: leave out those that were trained so long, or longer.
     """
     cells = []
     for path in sorted(sweep.glob(f"*/{METRICS}")):
         there = RunFolder(path.parent)
         with suppress(ValueError):
-            if there.finished and path.parent.suffix != ASIDE:
+            trained = (there.metrics or {}).get("epochs", math.inf)
+            if trained < epochs and path.parent.suffix != ASIDE:
                 cells.append(cell_in(there))
     return cells
 

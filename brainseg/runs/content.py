@@ -8,9 +8,7 @@ import json
 import math
 from typing import Any
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
+import yaml
 
 PARTS = ("train", "val", "test")
 
@@ -68,9 +66,10 @@ def split(text: str) -> dict[str, Any]:
 
 
 def _yaml(text: str) -> dict[str, Any]:
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's: a sweep reads many
     try:
-        content = OmegaConf.to_container(OmegaConf.create(text))
-    except (YAMLError, OmegaConfBaseException) as error:
+        content = yaml.load(text, loader)
+    except yaml.YAMLError as error:
         raise ValueError(error) from error
     if not isinstance(content, dict):
         raise TypeError("no settings")

@@ -20,11 +20,6 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in packages}
 
 
-def code_state() -> dict[str, Any]:
-    """Versions, revision and digest of the code, as metrics name them."""
-    return {"versions": versions(), "git": git_revision(), "source": source_digest()}
-
-
 def data_state(data: SegmentationDataModule) -> dict[str, Any]:
     """Fingerprint and size of the data: patients, slices, slices with tumour, slices left out."""
     index = data.scans.index
@@ -70,3 +65,7 @@ def _git(*words: str) -> str | None:
     except OSError:
         return None
     return done.stdout.strip() or None
+
+
+# At import: what runs is what was imported, whatever lies there when a sweep's last cell starts.
+CODE: dict[str, Any] = {"versions": versions(), "git": git_revision(), "source": source_digest()}

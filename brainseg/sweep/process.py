@@ -1,5 +1,6 @@
 """A cell's process: where it comes from, what it does, and how it is waited for and ended."""
 
+import gc
 import logging
 import multiprocessing
 import os
@@ -27,6 +28,14 @@ from brainseg.errors import TERMINATED, reason, terminable
 from brainseg.runs.cell import Cell
 from brainseg.sweep.worker import Turn, keep_failure, train_cell
 
+# What every cell would import by itself, only later: its network, its logger, Hydra's callback.
+_IMPORTED = (
+    "brainseg.training.fit",
+    "brainseg.models.unet",
+    "brainseg.sweep.end",
+    "tensorboard.plugins.hparams.metadata",
+    "torch.utils.tensorboard",
+)
 _PATIENCE = 30  # seconds that a cell has to end by itself once its sweep is gone
 
 log = logging.getLogger(__name__)
@@ -51,7 +60,7 @@ def processes() -> Any:
     It and they ignore Ctrl-C, which reaches this process too; this one ends them by SIGTERM.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["brainseg.training.fit", __name__])
+    context.set_forkserver_preload([*_IMPORTED, __name__])
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     with without_main():
         forkserver.ensure_running()
@@ -148,6 +157,7 @@ class Child:
 
 def _train(config: DictConfig, turn: Turn, slot: Slot) -> None:
     """What a cell's process does: what Hydra's own launchers do, and end with its sweep."""
+    gc.freeze()  # what the forkserver imported is no garbage: no collection has to look at it
     end_with_parent()
     hardware.use(slot.cores, slot.card)
     setup_globals()

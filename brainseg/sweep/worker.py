@@ -88,7 +88,7 @@ def _train(cell: Cell, turn: Turn) -> float:
     from brainseg.training.fit import fit  # imports torch: not in the process that owns a sweep
 
     logs.adopt_lightning()
-    siblings = finished_in(cell.folder.parent)
+    siblings = finished_in(cell.folder.parent, cell.config["epochs"])
     return fit(
         cell,
         title=turn.title,

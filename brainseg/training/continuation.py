@@ -6,7 +6,7 @@ import shutil
 from brainseg.runs.cell import Cell
 from brainseg.runs.checkpoint import load_checkpoint, save_checkpoint
 from brainseg.runs.folder import BEST, HISTORY, LAST, SPLIT, RunFolder
-from brainseg.runs.provenance import source_digest, versions
+from brainseg.runs.provenance import CODE
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def take_over(cell: Cell, shorter: Cell, title: str) -> None:
 def _foreign(cell: Cell, shorter: Cell) -> str | None:
     """Why the sibling's weights may not be those that this code would have trained, or None."""
     metrics = RunFolder(shorter.folder).metrics or {}
-    if (metrics.get("versions"), metrics.get("source")) != (versions(), source_digest()):
+    if any(metrics.get(key) != CODE[key] for key in ("versions", "source")):
         return "was made by another version"
     try:
         if (shorter.folder / SPLIT).read_text() != (cell.folder / SPLIT).read_text():

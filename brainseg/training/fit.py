@@ -17,7 +17,7 @@ from brainseg.runs.cell import Cell
 from brainseg.runs.checkpoint import load_checkpoint, load_weights
 from brainseg.runs.folder import FAILED, HISTORY, LAST, METRICS, SPLIT, RunFolder
 from brainseg.runs.identity import differences, identity
-from brainseg.runs.provenance import code_state
+from brainseg.runs.provenance import CODE
 from brainseg.training.build import build, build_trainer
 from brainseg.training.callbacks import History
 from brainseg.training.continuation import take_over
@@ -84,7 +84,7 @@ def _fit(cell: Cell, title: str, epochs_after: int, bar: bool, shorter: Cell | N
     last = cell.folder / LAST
     if shorter is not None and not last.is_file():
         take_over(cell, shorter, title)
-    here = {"hardware": describe(accelerator), **code_state()}
+    here = {"hardware": describe(accelerator), **CODE}
     history = History(cell.folder / HISTORY, title, epochs_after, here)
     trainer = build_trainer(cell.config, cell.folder, [history], bar=bar)
     log.info("%s  %s", title, _announcement(cell, data, module))
