@@ -41,14 +41,18 @@ class Estimand:
     Attributes:
         statistic: from samples of patients to their score.
         patients: how many there are.
+        exact: the score of all patients, where `statistic` only comes near it.
     """
 
     statistic: Statistic
     patients: int
+    exact: float | None = None
 
     @property
     def value(self) -> float:
         """The score of all patients; NaN where there are none."""
+        if self.exact is not None:
+            return self.exact
         return float(self.statistic(np.arange(self.patients))) if self.patients else float("nan")
 
     def estimate(self, nothing: float | None = None) -> Estimate:

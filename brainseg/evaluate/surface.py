@@ -12,6 +12,7 @@ from scipy.ndimage import binary_erosion
 from scipy.spatial import KDTree
 
 PERCENTILE = 95
+_ROUNDING = 1e-6  # of a distance: five planes 0.4 mm apart are 2 mm, also where 0.4 is a float32
 _NAN = (float("nan"), float("nan"))
 
 Masks = NDArray[np.bool_]
@@ -93,11 +94,14 @@ def _scores(
 ) -> tuple[float, float]:
     if not preds.any() or not target.any():
         return (longest, 0.0) if preds.any() or target.any() else _NAN
-    first, second = (_border(mask, planes) * spacing for mask in (preds, target))
+    borders = [_border(mask, planes) for mask in (preds, target)]
+    corner = np.minimum(*(border.min(0) for border in borders))  # wherever the masks lie
+    first, second = ((border - corner) * spacing for border in borders)
     there = KDTree(second).query(first)[0]
     back = KDTree(first).query(second)[0]
     hd95 = max(float(np.percentile(each, PERCENTILE)) for each in (there, back))
-    near = np.count_nonzero(there <= tolerance) + np.count_nonzero(back <= tolerance)
+    within = tolerance * (1 + _ROUNDING)
+    near = np.count_nonzero(there <= within) + np.count_nonzero(back <= within)
     return hd95, near / (len(there) + len(back))
 
 

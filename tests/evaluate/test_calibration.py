@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import average_precision_score
 from torchmetrics.functional import classification as reference
 
 from brainseg.evaluate import calibration
@@ -46,27 +47,31 @@ def test_brier_score_is_the_mean_squared_error(
     assert calibration.brier(pooled).value == pytest.approx(float(expected))
 
 
-def test_average_precision_is_torchmetrics_at_the_same_thresholds(
-    pooled: Histogram, tensors: tuple[torch.Tensor, torch.Tensor]
-) -> None:
-    probs, target = tensors
-    steps = torch.from_numpy(np.searchsorted(calibration.THRESHOLDS, probs.double().numpy()))
-    expected = reference.binary_average_precision(steps / calibration.FINE, target)
-    assert calibration.average_precision(pooled).value == pytest.approx(float(expected), abs=1e-6)
-    exact = reference.binary_average_precision(probs, target)
-    assert calibration.average_precision(pooled).value == pytest.approx(float(exact), abs=5e-4)
-
-
-def test_average_precision_holds_where_a_network_puts_most_pixels_into_one_hundredth() -> None:
+@pytest.mark.parametrize(
+    ("centre", "spread"),
+    [(0.0, 2.0), (-5.5, 0.6), (0.2, 1e-3), (0.0, 40.0), (25.0, 6.0), (-40.0, 8.0)],
+    ids=["usual", "in one hundredth", "hardly trained", "saturated", "near 1", "near 0"],
+)
+def test_average_precision_is_scikit_learns(centre: float, spread: float) -> None:
     rng = np.random.default_rng(1)
-    logits = rng.normal(np.where(rng.random((8, 64, 64)) < 0.03, 10, -5.5), 0.6)
-    probs = torch.from_numpy(logits).sigmoid().float().numpy()
-    target = rng.random(probs.shape) < np.clip(2 * probs, 0, 0.9)
-    exact = reference.binary_average_precision(
-        torch.from_numpy(probs.ravel()), torch.from_numpy(target.ravel()).int()
+    target = rng.random((3, 8, 40, 40)) < 0.04
+    logits = rng.normal(np.where(target, centre + spread, centre), spread).astype(np.float32)
+    probs = torch.from_numpy(logits).sigmoid().numpy()
+    pooled = together([histogram(p, t) for p, t in zip(probs, target, strict=True)])
+    expected = average_precision_score(target.ravel(), probs.ravel())
+    assert calibration.average_precision(pooled).value == pytest.approx(expected, abs=1e-9)
+
+
+def test_a_resample_of_many_pixels_is_scored_nearly_as_the_pixels_are() -> None:
+    rng = np.random.default_rng(2)
+    target = rng.random((2, 8, 250, 250)) < 0.05
+    probs = rng.beta(np.where(target, 3.0, 1.0), 4).astype(np.float32)
+    pooled = together([histogram(p, t) for p, t in zip(probs, target, strict=True)])
+    found = calibration.average_precision(pooled)
+    assert found.value == pytest.approx(
+        average_precision_score(target.ravel(), probs.ravel()), abs=1e-5
     )
-    found = calibration.average_precision(histogram(probs, target)).value
-    assert found == pytest.approx(float(exact), abs=2e-3)
+    assert found.statistic(np.arange(2)) == pytest.approx(found.value, abs=1 / 4096)
 
 
 def test_without_any_tumour_there_is_no_average_precision() -> None:

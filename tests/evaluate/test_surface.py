@@ -92,3 +92,42 @@ def test_a_missing_slice_keeps_the_others_where_they_are() -> None:
     near = of_volume(preds, target, [1, 2], (5, 1, 1), tolerance=1)
     far = of_volume(preds, target, [1, 4], (5, 1, 1), tolerance=1)
     assert (near[0], far[0]) == (5, 15)
+
+
+def bars(start: int) -> tuple[Masks, Masks]:
+    """Two bars five columns apart: 2.0 mm at a spacing of 0.4 mm."""
+    preds, target = np.zeros((2, 1, 12, 60), bool)
+    preds[0, 3:9, start] = target[0, 3:9, start + 5] = True
+    return preds, target
+
+
+@pytest.mark.parametrize("spacing", [0.4, float(np.float32(0.4)), 0.1 + 0.3])
+def test_a_distance_of_just_the_tolerance_is_within_it_wherever_the_masks_lie(
+    spacing: float,
+) -> None:
+    found = [
+        of_volume(*bars(start), [1], (5, spacing, spacing), tolerance=2) for start in range(50)
+    ]
+    assert {dice for _, dice in found} == {1}
+    assert len({hd95 for hd95, _ in found}) == 1
+    assert found[0][0] == pytest.approx(2)
+    assert of_volume(*bars(7), [1], (5, 0.4, 0.4), tolerance=1.999)[1] == 0
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("by", [(0, 0, 0), (0, 3, 11), (1, 7, 2)])
+def test_shifted_masks_score_the_same_bits_and_as_in_monai(
+    monai: Any, by: tuple[int, int, int]
+) -> None:
+    spacing = (3.3, 0.4, 0.7)
+    whole = np.zeros((2, 9, 30, 34), bool)
+    whole[0, 1:6, 2:16, 2:16], whole[1, 1:6, 2:16, 2:16] = (
+        blobs(5, (5, 14, 14)),
+        blobs(6, (5, 14, 14)),
+    )
+    shifted = np.roll(whole, by, (1, 2, 3))
+    for tolerance in (0.4, 2.0, 3.3):
+        first = of_volume(*whole, range(1, 10), spacing, tolerance=tolerance)
+        assert of_volume(*shifted, range(1, 10), spacing, tolerance=tolerance) == first
+        expected = outside(monai, *whole, tolerance + 1e-6, list(spacing))
+        assert first == pytest.approx(expected, abs=1e-5)
