@@ -32,7 +32,7 @@ def rows(scale: Scale) -> Iterator[Row]:
     patients, slices = scale.files
     with tempfile.TemporaryDirectory() as name:
         phantom = Phantom(patients=patients, slices=(slices, slices), size=PIXELS)
-        found, _ = phantom.find(Path(name) / "files")
+        found = phantom.find(Path(name) / "files").patients
         files = [path for patient in found for path in (*patient.images, *patient.masks)]
         folders = files[0].parent.parent, Path(name) / "cache"
         pool = multiprocessing.get_context("spawn").Pool(1)

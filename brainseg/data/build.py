@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from brainseg.data import checks
 from brainseg.data.preprocessing import Preprocessing
-from brainseg.data.reader import Patient, Reader, SliceError
+from brainseg.data.reader import Found, Patient, Reader, SliceError
 from brainseg.data.store import Meta, PatientMeta, Writer
 from brainseg.hardware import cores
 
@@ -47,20 +47,20 @@ _Prepared = tuple[_Volume | None, list[list[str]]]  # lines for each slice that 
 def build(
     folder: Path,
     reader: Reader,
-    patients: list[Patient],
-    problems: list[str],
+    found: Found,
     preprocessing: Preprocessing,
+    source: list[str],
 ) -> Meta:
     """Fill `folder` with the slices that can be used, and say what is wrong with the others.
 
     Args:
         folder: An empty folder.
         reader: Reads the patients.
-        patients: What the reader found.
-        problems: What the reader found wrong.
+        found: What the reader found.
         preprocessing: What to do to the pixels.
+        source: As in `Meta`.
     """
-    problems, skipped = list(problems), len(problems)
+    patients, problems, skipped = found.patients, list(found.problems), len(found.problems)
     records: list[_Record] = []
     shape = _usual_shape(reader, patients)
     with Writer(folder) as writer, ThreadPoolExecutor(_workers()) as pool:
@@ -74,6 +74,7 @@ def build(
                 writer.add(volume.images, volume.masks, volume.originals)
                 records.append(volume.record)
         meta = Meta(
+            source=source,
             fingerprint=_fingerprint(records),
             shape=shape,
             size=preprocessing.size,
@@ -137,8 +138,16 @@ def _prepare(
     if images.shape[1:3] != shape:
         wrong = f"{images.shape[1]}x{images.shape[2]} pixels, most patients {shape[0]}x{shape[1]}"
         return None, [*problems, *([f"{path}: {wrong}"] for path in patient.images)]
+    blank = [checks.is_blank(image) for image in images]
+    if odd := checks.implausible(patient, images, masks, blank):
+        problems += odd.values()
+        kept = [k for k in range(len(images)) if k not in odd]
+        if not kept:
+            return None, problems
+        patient, images, masks = patient.without(odd), images[kept], masks[kept]
+        blank = [blank[k] for k in kept]
     missing = checks.missing(images, reader.modalities, reader.stand_in)
-    return _fit(patient, images, masks, preprocessing, missing), problems
+    return _fit(patient, images, masks, preprocessing, missing, blank), problems
 
 
 def _fit(
@@ -147,6 +156,7 @@ def _fit(
     masks: Pixels,
     preprocessing: Preprocessing,
     missing: list[str],
+    blank: list[bool],
 ) -> _Volume:
     fitted, geometry = preprocessing.fit(images)
     originals = np.packbits(masks.reshape(len(masks), -1), axis=1)
@@ -159,19 +169,11 @@ def _fit(
         mean=geometry.mean.tolist(),
         deviation=geometry.deviation.tolist(),
         missing=missing,
+        blank=sum(blank),
     )
-    record = _Record(
-        meta=meta,
-        files=patient.images,
-        digests=[(checks.sha256(i), checks.sha256(m)) for i, m in zip(images, masks, strict=True)],
-        blank=[checks.is_blank(image) for image in images],
-    )
-    return _Volume(
-        record,
-        images=fitted,
-        masks=preprocessing.fit_masks(masks, geometry),
-        originals=originals,
-    )
+    digests = [(checks.sha256(i), checks.sha256(m)) for i, m in zip(images, masks, strict=True)]
+    record = _Record(meta, patient.images, digests, blank)
+    return _Volume(record, fitted, preprocessing.fit_masks(masks, geometry), originals)
 
 
 def _fingerprint(records: list[_Record]) -> str:

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from brainseg.data.preprocess import Pixels
+from brainseg.data.reader import Patient
+
+LARGEST = 0.5  # of a slice; no tumour is, but an inverted mask
 
 
 def missing(images: Pixels, modalities: Sequence[str], stand_in: str | None) -> list[str]:
@@ -32,3 +35,26 @@ def is_blank(image: Pixels) -> bool:
 def sha256(array: Pixels) -> str:
     """Of the pixels, whatever their layout in memory."""
     return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
+
+
+def implausible(
+    patient: Patient, images: Pixels, masks: Pixels, blank: Sequence[bool]
+) -> dict[int, list[str]]:
+    """What cannot be meant in a patient's slices, by position; lines with the file.
+
+    Args:
+        patient: Whose files they are.
+        images: `[D, H, W, C]`.
+        masks: `[D, H, W]` of 0 and 1.
+        blank: Whether each image has one grey value.
+    """
+    found: dict[int, list[str]] = {}
+    for k, (mask, empty) in enumerate(zip(masks, blank, strict=True)):
+        if (share := mask.mean()) > LARGEST:
+            what = f"the mask covers {share:.0%} of the slice; is it inverted?"
+            found[k] = [f"{patient.masks[k]}: {what}"]
+        elif empty and mask.any():
+            found[k] = [f"{patient.images[k]}: one grey value, but its mask has tumour"]
+        elif all(blank):
+            found[k] = [f"{patient.images[k]}: one grey value, as every slice of the patient"]
+    return found

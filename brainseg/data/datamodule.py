@@ -49,8 +49,8 @@ class SegmentationDataModule(L.LightningDataModule):
 
     Raises:
         ValueError: If `batch_size` is below 1 or `workers` below 0; by `setup()` if `batch_size` is
-            above the number of training slices, or a patient is on two sides of a split that is
-            not leaky; and whatever `scans.prepare()` and `split` raise.
+            above the number of training slices, none of these has tumour, or a patient is on two
+            sides of a split that is not leaky; and whatever `scans.prepare()` and `split` raise.
     """
 
     def __init__(
@@ -97,6 +97,11 @@ class SegmentationDataModule(L.LightningDataModule):
             raise ValueError(
                 f"batch_size={self.batch_size} must not be above the {len(split.train)} training "
                 "slices; set batch_size lower"
+            )
+        if not index["tumour"].iloc[split.train].any():
+            raise ValueError(
+                f"none of the {len(split.train)} training slices has tumour in its mask, so there "
+                "is nothing to learn; give the scans with their masks in data.root"
             )
         self.patients: list[str] = [str(name) for name in names]
         self.patient: NDArray[np.int64] = patient.astype(np.int64)

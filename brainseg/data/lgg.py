@@ -1,28 +1,27 @@
 """LGG: FLAIR abnormality in lower-grade gliomas, as TIFF slices (Buda et al. 2019)."""
 
-import logging
+import filecmp
 import re
 from collections import Counter
-from io import BytesIO
 from pathlib import Path
 from textwrap import shorten
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from brainseg.data.reader import Patient, SliceError
+from brainseg.data.folders import Folder, by_parent, left_out, walk
+from brainseg.data.pictures import SUFFIXES, decode_image, decode_mask
+from brainseg.data.reader import Found, Patient, SliceError
 from brainseg.files import only_one
 
 __all__ = ["LGG", "Patient"]
 
-log = logging.getLogger(__name__)
-
 # Without its version, kagglehub asks Kaggle even where the data are in its cache.
 HANDLE = "mateuszbuda/lgg-mri-segmentation/versions/2"
-DEPTH = 4  # a parent, the archive's top, lgg-mri-segmentation, kaggle_3m
 REMEDY = "set data.root=PATH or BRAINSEG_DATA, let this machine reach Kaggle, or use data=phantom"
+NAMED = "TCGA_<institution>_<patient>_<date>"
+# Files that may be scans: in a folder that is not read, they are a fault.
+SCANS = (*SUFFIXES, ".jpg", ".jpeg", ".bmp", ".gif", ".nii", ".gz", ".mha", ".dcm", ".npy", ".npz")
 
 
 class LGG:
@@ -35,36 +34,57 @@ class LGG:
         kaggle_3m/TCGA_<institution>_<patient>_<date>/<the folder's name>_<slice>.tif
         kaggle_3m/TCGA_<institution>_<patient>_<date>/<the folder's name>_<slice>_mask.tif
 
-    The channels are pre-contrast, FLAIR and post-contrast, not red, green and blue; where a
-    sequence is missing it is a copy of FLAIR. The skull is there.
+    Patients' folders may lie anywhere below the root; `.tiff` and `.png` are read too. The channels
+    are pre-contrast, FLAIR and post-contrast, not red, green and blue; where a sequence is missing
+    it is a copy of FLAIR. The skull is there.
     """
 
     modalities: tuple[str, ...] = ("pre", "flair", "post")
     stand_in: str | None = "flair"
 
-    def find(self, root: str | Path | None = None) -> tuple[list[Patient], list[str]]:
-        """The patients, by name, and what is wrong with the folders (each line with its path).
+    def find(self, root: str | Path | None = None) -> Found:
+        """The patients, by name, and what becomes of everything else below `root`.
 
         Args:
-            root: The archive's top, either of its two `kaggle_3m`, or a parent; the two are the
-                same, so the shallowest is read. None downloads it from Kaggle once.
+            root: What the patients' folders lie in, at any depth. A folder that is there again with
+                the same files, as in Kaggle's archive, is read once. None downloads the archive.
 
         Raises:
             FileNotFoundError: If there are no patients below `root`, or no download.
         """
+        top = (Path(root).expanduser() if root else _download()).absolute()
+        folders = sorted(walk(top), key=lambda folder: len(folder.path.parts))  # stable: by name
+        again = [folder.path for folder in folders if folder.again]
+        problems = [f"{folder.path}: {folder.problem}" for folder in folders if folder.problem]
+        own: dict[str, Folder] = {}
         patients: list[Patient] = []
-        problems: list[str] = []
-        first: dict[str, Path] = {}
-        for folder in _folders(Path(root).expanduser() if root else _download()):
-            person = "_".join(folder.name.split("_")[:3])
-            if first.setdefault(person, folder) != folder:  # a split would not know them as one
-                problems.append(f"{folder}: {person} has another folder, {first[person].name}")
+        other: list[str] = []
+        for folder in folders:
+            named = folder.path.name.startswith("TCGA_")
+            before = own.setdefault(_person(folder.path), folder) if named else None
+            if folder.again:
                 continue
-            patient, wrong = _find_slices(folder)
-            problems += wrong
-            if patient.slices:
-                patients.append(patient)
-        return patients, problems
+            if before is folder:
+                patient, wrong, beside = _find_slices(folder)
+                patients += [patient] if patient.slices else []
+                problems += wrong
+                other += beside
+            elif before and _same_files(before, folder):
+                again.append(folder.path)
+            elif before:  # a split would not know them as one
+                problems.append(
+                    f"{folder.path}: {_person(folder.path)} has another folder, {before.path}"
+                )
+            else:
+                problems += _scans_outside(folder)
+                other += [name for name in folder.files if not _may_be_scan(name)]
+        if not own and (not problems or not top.is_dir()):
+            rule = "must be or hold kaggle_3m" if top.is_dir() else "must be a folder"
+            raise FileNotFoundError(f"data.root={root}; {rule}; {REMEDY}")
+        patients.sort(key=lambda patient: patient.name)
+        places = by_parent([patient.images[0].parent for patient in patients], top)
+        system = sum(folder.system for folder in folders)
+        return Found(patients, problems, left_out(top, again, other, system), places, top)
 
     def read(self, patient: Patient) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Images `[D, H, W, 3]` in the order of `modalities` and masks `[D, H, W]` of 0 and 1.
@@ -92,51 +112,74 @@ class LGG:
         return np.stack(images), np.stack(masks)
 
 
-def _folders(root: Path) -> list[Path]:
-    """The patients' folders, all in the shallowest folder that has any."""
-    for depth in range(DEPTH):
-        found = sorted(path for path in root.glob("*/" * depth + "TCGA_*") if path.is_dir())
-        if found:
-            log.info("reading the scans in %s", found[0].parent)
-            return [path for path in found if path.parent == found[0].parent]
-    rule = "must be or hold kaggle_3m" if root.is_dir() else "must be a folder"
-    raise FileNotFoundError(f"data.root={root}; {rule}; {REMEDY}")
+def _person(folder: Path) -> str:
+    return "_".join(folder.name.split("_")[:3])
 
 
-def _find_slices(folder: Path) -> tuple[Patient, list[str]]:
+def _may_be_scan(name: str) -> bool:
+    return name.lower().endswith(SCANS)
+
+
+def _same_files(first: Folder, second: Folder) -> bool:
+    """Whether two patients' folders are alike: names and sizes, and the bytes of the middle."""
+    if (first.path.name, first.files) != (second.path.name, second.files):
+        return False
+    pairs = [(first.path / name, second.path / name) for name in first.files]
+    try:
+        sizes = all(a.stat().st_size == b.stat().st_size for a, b in pairs)
+        middle = pairs[len(pairs) // 2 : len(pairs) // 2 + 2]
+        return sizes and all(filecmp.cmp(a, b, shallow=False) for a, b in middle)
+    except OSError:  # such as a dead link
+        return False
+
+
+def _scans_outside(folder: Folder) -> list[str]:
+    scans = [name for name in folder.files if _may_be_scan(name)]
+    what = f"{len(scans)} pictures or scans, such as {scans[0]}" if scans else ""
+    return [f"{folder.path}: {what}, in a folder that is not named {NAMED}"] if scans else []
+
+
+def _find_slices(folder: Folder) -> tuple[Patient, list[str], list[str]]:
+    """The patient of a folder, what is wrong with its files, and which are no scans."""
     images: dict[int, Path] = {}
     masks: dict[int, Path] = {}
     problems: list[str] = []
-    name = re.compile(re.escape(folder.name) + r"_(\d+)(_mask)?\.tif")
-    for path in sorted(folder.glob("[!.]*.tif")):
-        match = name.fullmatch(path.name)
+    other: list[str] = []
+    path, name = folder.path, folder.path.name
+    pattern = re.compile(re.escape(name) + r"_(\d+)(_mask)?")
+    for file in folder.files:
+        match = pattern.fullmatch(file.rpartition(".")[0])
         side = masks if match and match[2] else images
-        if match is None:
-            problems.append(f"{path}: is not named {folder.name}_<slice>.tif or ..._mask.tif")
+        if not _may_be_scan(file):
+            other.append(file)
+        elif match is None:
+            problems.append(f"{path / file}: is not named {name}_<slice>.tif or ..._mask.tif")
+        elif not file.lower().endswith(SUFFIXES):
+            problems.append(f"{path / file}: is not read; save it as one of {', '.join(SUFFIXES)}")
         elif int(match[1]) in side:
-            problems.append(f"{path}: slice {int(match[1])} is there twice")
+            problems.append(f"{path / file}: slice {int(match[1])} is there twice")
         else:
-            side[int(match[1])] = path
-    if not images and not masks and not problems:
-        problems.append(f"{folder}: empty folder, no slices")
+            side[int(match[1])] = path / file
+    if not images and not masks and not problems and not folder.problem:
+        problems.append(f"{path}: empty folder, no slices")
     problems += [f"{images[k]}: image without a mask" for k in sorted(images.keys() - masks.keys())]
     problems += [f"{masks[k]}: mask without an image" for k in sorted(masks.keys() - images.keys())]
     slices = tuple(sorted(images.keys() & masks.keys()))
     patient = Patient(
-        name=folder.name,
-        institution=folder.name.split("_")[1],
+        name=name,
+        institution=[*name.split("_"), ""][1],
         slices=slices,
         images=tuple(images[k] for k in slices),
         masks=tuple(masks[k] for k in slices),
     )
-    return patient, problems
+    return patient, problems, other
 
 
 def _read_slice(image: Path, mask: Path) -> tuple[list[NDArray[np.uint8]], list[str]]:
     """Image `[H, W, 3]` and mask `[H, W]`, and what is wrong with them."""
     arrays: list[NDArray[np.uint8]] = []
     problems: list[str] = []
-    for path, decode in ((image, _decode_image), (mask, _decode_mask)):
+    for path, decode in ((image, decode_image), (mask, decode_mask)):
         try:
             arrays.append(decode(path))
         except ValueError as error:
@@ -144,40 +187,6 @@ def _read_slice(image: Path, mask: Path) -> tuple[list[NDArray[np.uint8]], list[
     if not problems and arrays[0].shape[:2] != arrays[1].shape:
         problems.append(f"{mask}: {_size(arrays[1].shape)}, its image {_size(arrays[0].shape)}")
     return arrays, problems
-
-
-def _decode_image(path: Path) -> NDArray[np.uint8]:
-    mode, pixels = _decode(path)
-    if mode != "RGB":
-        raise ValueError(f"{_channels(pixels)}, must be 3 of uint8")
-    return pixels
-
-
-def _decode_mask(path: Path) -> NDArray[np.uint8]:
-    mode, pixels = _decode(path)
-    if mode not in ("1", "L"):
-        raise ValueError(f"{_channels(pixels)}, a mask's must be 1 of uint8")
-    inside: NDArray[np.bool_] = pixels != 0
-    values = np.unique(pixels[inside])
-    if len(values) > 1 or (len(values) == 1 and values[0] not in (1, 255)):
-        shown = ", ".join(map(str, values[:5])) + (", ..." if len(values) > 5 else "")
-        raise ValueError(f"mask values {shown}, must be 0 and 255 (or 0 and 1)")
-    return inside.astype(np.uint8)
-
-
-def _decode(path: Path) -> tuple[str, NDArray[Any]]:
-    """Pillow's mode, and the pixels."""
-    try:
-        # In one read: many small ones would pass the interpreter's lock from thread to thread.
-        with Image.open(BytesIO(path.read_bytes())) as picture:
-            return picture.mode, np.asarray(picture)
-    except Exception as error:  # Pillow raises a dozen kinds on damaged files
-        reason = getattr(error, "strerror", None) or "unreadable or truncated"
-        raise ValueError(reason) from error
-
-
-def _channels(pixels: NDArray[Any]) -> str:
-    return f"{pixels.shape[2] if pixels.ndim == 3 else 1} channels of {pixels.dtype}"
 
 
 def _size(shape: tuple[int, ...]) -> str:

@@ -3,27 +3,21 @@
 import hashlib
 import logging
 import os
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from platformdirs import user_cache_path
-
 from brainseg.data.build import build
+from brainseg.data.caches import cache_folder, caches
 from brainseg.data.preprocessing import Preprocessing
-from brainseg.data.reader import Patient, Reader
-from brainseg.data.store import FORMAT, Meta, Store, open_store, replacing
+from brainseg.data.reader import Found, Reader
+from brainseg.data.store import FORMAT, PIXELS, Meta, Store, open_store, replacing
 from brainseg.files import only_one
 
 SKIP = "set data.on_error=skip"  # the remedy for what cannot be mended
 
 log = logging.getLogger(__name__)
-
-
-def cache_folder(cache_dir: str | Path | None = None) -> Path:
-    """`cache_dir`, else the environment's `BRAINSEG_CACHE`, else the user's cache folder."""
-    chosen = cache_dir or os.environ.get("BRAINSEG_CACHE")
-    return Path(chosen).expanduser().absolute() if chosen else user_cache_path("brainseg")
 
 
 def prepare(
@@ -48,27 +42,30 @@ def prepare(
         ValueError: If the files have faults (all of them, a line each) and not `skip`; or if no
             slice is left; or if the cache cannot be written.
     """
-    patients, problems = reader.find(root)
-    folder = cache_folder(cache_dir) / _name(reader, patients, problems, preprocessing)
+    found = reader.find(root)
+    kind = type(reader)
+    source = [f"{kind.__module__}.{kind.__qualname__}", str(found.root), preprocessing.cached]
+    folder = cache_folder(cache_dir) / _name(source, found, preprocessing.size)
     store = _usable(folder, skip)
     if store is None:
         with _alone(folder):
             store = _usable(folder, skip)  # another process may have built it by now
             if store is None:
-                store = _build(folder, reader, patients, problems, preprocessing, skip)
-    _report(store.meta)
+                store = _build(folder, reader, found, preprocessing, source, skip)
+                _replace_older(folder, source)
+    with suppress(OSError):  # a cache that may only be read
+        os.utime(folder)  # when it was used last
+    _report(found, store.meta)
     return folder, store
 
 
-def _name(
-    reader: Reader, patients: list[Patient], problems: list[str], preprocessing: Preprocessing
-) -> str:
+def _name(source: list[str], found: Found, size: int) -> str:
     """The cache's folder: another one for other files, settings or readers."""
-    kind = type(reader)
-    paths = dict.fromkeys(path for p in patients for path in (*p.images, *p.masks))
-    parts = [f"{FORMAT} {kind.__module__}.{kind.__qualname__} {preprocessing.cached}", *problems]
-    key = hashlib.sha256("\n".join([*parts, *map(_stamp, paths)]).encode()).hexdigest()
-    return f"{kind.__name__.lower()}-{preprocessing.size}-{key[:16]}"
+    paths = dict.fromkeys(path for p in found.patients for path in (*p.images, *p.masks))
+    reader, _, settings = source
+    parts = [f"{FORMAT} {reader} {settings}", *found.problems, *map(_stamp, paths)]
+    key = hashlib.sha256("\n".join(parts).encode(errors="surrogateescape")).hexdigest()
+    return f"{reader.rpartition('.')[2].lower()}-{size}-{key[:16]}"
 
 
 def _stamp(path: Path) -> str:
@@ -102,29 +99,60 @@ def _alone(folder: Path) -> Iterator[None]:
 def _build(
     folder: Path,
     reader: Reader,
-    patients: list[Patient],
-    problems: list[str],
+    found: Found,
     preprocessing: Preprocessing,
+    source: list[str],
     skip: bool,
 ) -> Store:
-    log.info("reading %d patients into the cache %s", len(patients), folder)
+    log.info("reading %d patients into the cache %s", len(found.patients), folder)
     with replacing(folder) as partial:
-        meta = build(partial, reader, patients, problems, preprocessing)
+        meta = build(partial, reader, found, preprocessing, source)
         if (meta.problems and not skip) or not meta.patients:
             rule = "every file must be sound" if meta.patients else "no slice is left"
             remedy = f"mend them, or {SKIP} to leave them out"
             head = f"{len(meta.problems)} faults in the scans; {rule}; {remedy}"
             raise ValueError("\n  ".join([head, *meta.problems]))
+        _share(partial, meta, folder)
     store = open_store(folder)
     if store is None:
         raise RuntimeError(f"the cache {folder} was removed as soon as it was written")
     return store
 
 
-def _report(meta: Meta) -> None:
+def _replace_older(folder: Path, source: list[str]) -> None:
+    """Remove the cache of the same scans as they were before; who reads it goes on reading."""
+    for other in caches(folder.parent):
+        if other.folder != folder and other.source == source:
+            log.info("the cache of these scans as they were before, %s, is removed", other.folder)
+            shutil.rmtree(other.folder, ignore_errors=True)
+
+
+def _share(partial: Path, meta: Meta, folder: Path) -> None:
+    """Keep the bytes once where another cache has the same scans, from another root."""
+    for other in caches(folder.parent):
+        alike = (other.fingerprint, other.source[2]) == (meta.fingerprint, meta.source[2])
+        for name in PIXELS if alike and other.folder != folder and open_store(other.folder) else ():
+            with suppress(OSError):  # a disk without hard links
+                os.link(other.folder / name, partial / f"{name}.same")
+                (partial / f"{name}.same").replace(partial / name)
+
+
+def _report(found: Found, meta: Meta) -> None:
+    """What was read and what not, in two lines; faults that were left out, a line each."""
+    slices = sum(len(patient.slices) for patient in meta.patients)
+    places = f" ({found.places})" if found.places else ""
+    what = "reads %d patients, %d slices in %s%s"
+    log.info(what, len(meta.patients), slices, found.root, places)
+    skipped = [f"{meta.skipped} faulty slices or folders"] if meta.skipped else []
+    log.info("leaves out: %s", "; ".join([*found.left_out, *skipped]) or "nothing")
     if meta.problems:
         what = "data.on_error=skip left out %d slices or folders:\n  %s"
         log.warning(what, meta.skipped, "\n  ".join(meta.problems))
+    healthy = [patient.name for patient in meta.patients if not any(patient.tumour)]
+    if healthy:
+        log.warning("%d patients have no tumour in any slice: %s", len(healthy), ", ".join(healthy))
+    if blank := sum(patient.blank for patient in meta.patients):
+        log.warning("%d slices have one grey value", blank)
     if meta.duplicates:
         what = "%d slices have the pixels of another patient's slice:\n  %s"
         pairs = "\n  ".join(f"{copy} = {first}" for first, copy in meta.duplicates)

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,25 @@ class Patient:
         )
 
 
+class Found(NamedTuple):
+    """What lies below a root, all of it.
+
+    Attributes:
+        patients: Those to be read, by name.
+        problems: What is wrong, a line each, with its path; each line stands for one slice or
+            folder that is not among the patients.
+        left_out: What else is there and why it is not read, a few words each; no faults.
+        places: Where the patients lie, such as `train 12, test 9`; empty where all are together.
+        root: The folder that was looked through.
+    """
+
+    patients: list[Patient]
+    problems: list[str]
+    left_out: list[str]
+    places: str
+    root: Path
+
+
 class SliceError(ValueError):
     """Slices of one patient that cannot be used.
 
@@ -61,11 +80,8 @@ class Reader(Protocol):
     def stand_in(self) -> str | None:
         """The modality whose copy fills the channel of one that was not acquired; None: nothing."""
 
-    def find(self, root: str | Path | None) -> tuple[list[Patient], list[str]]:
-        """The patients below `root`, and what is wrong there (a line each, with its path).
-
-        Each line stands for one slice or folder that is not among the patients.
-        """
+    def find(self, root: str | Path | None) -> Found:
+        """The patients below `root`, and what becomes of everything else there."""
 
     def read(self, patient: Patient) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Images `[D, H, W, C]` and masks `[D, H, W]` of 0 and 1.

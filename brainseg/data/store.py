@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-FORMAT = 2
+FORMAT = 3
 PIXELS = ("images.u8", "masks.u8", "originals.u1")
 
 log = logging.getLogger(__name__)
@@ -41,6 +41,7 @@ class PatientMeta:
         mean: Of each channel over the cached foreground.
         deviation: The standard deviation, likewise.
         missing: Modalities that were not acquired; another's copy stands in their channels.
+        blank: Slices of one grey value.
     """
 
     name: str
@@ -51,6 +52,7 @@ class PatientMeta:
     mean: list[float]
     deviation: list[float]
     missing: list[str]
+    blank: int
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class Meta:
     """What is known of the cached data set.
 
     Attributes:
+        source: What was read how: the reader's name, its root and the settings of the pixels.
         fingerprint: SHA-256 of the decoded original images and masks.
         shape: Height and width of the originals.
         size: Height and width of the cached slices.
@@ -68,6 +71,7 @@ class Meta:
         patients: In the order of the rows.
     """
 
+    source: list[str]
     fingerprint: str
     shape: tuple[int, int]
     size: int

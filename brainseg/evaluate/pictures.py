@@ -41,7 +41,7 @@ def pictures(
         strips: slices to show, by patient.
     """
     rows = patients.set_index("patient")
-    files = {patient.name: patient for patient in scans.reader.find(scans.root)[0]}
+    files = {patient.name: patient for patient in scans.reader.find(scans.root).patients}
     figures = {}
     for kind, names in chosen(patients).items():
         figure = Figure(figsize=(1.75 * SHOWN, 3.75 * len(names) + 0.8), layout="constrained")

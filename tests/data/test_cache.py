@@ -2,11 +2,13 @@ import errno
 import hashlib
 import inspect
 import logging
+import os
 import pickle
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -18,10 +20,10 @@ from numpy.typing import NDArray
 from omegaconf import OmegaConf
 from PIL import Image
 
-from brainseg.data import build, preprocess, store
+from brainseg.data import build, caches, preprocess, store
 from brainseg.data.cache import Scans
+from brainseg.data.caches import cache_folder
 from brainseg.data.lgg import LGG
-from brainseg.data.prepare import cache_folder
 
 CONF = Path(__file__).parents[2] / "conf" / "data" / "lgg.yaml"
 FIRST = "TCGA_CS_0001_20000101"
@@ -47,7 +49,7 @@ def builds(caplog: pytest.LogCaptureFixture) -> int:
 
 
 def originals(root: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    patients, _ = LGG().find(root)
+    patients = LGG().find(root).patients
     images, masks = zip(*(LGG().read(patient) for patient in patients), strict=True)
     return np.concatenate(images), np.concatenate(masks)
 
@@ -201,10 +203,15 @@ def test_zscore_is_by_patient_and_modality_over_the_head(make: Make) -> None:
         assert images[:, channel][head].std() == pytest.approx(1, abs=1e-4)
 
 
-def test_black_slices_and_patients_are_finite_in_zscore(make: Make, lgg_root: Path) -> None:
-    black = np.zeros((32, 32, 3), np.uint8)
-    for path in [*LGG().find(lgg_root)[0][0].images, LGG().find(lgg_root)[0][1].images[4]]:
-        Image.fromarray(black).save(path)
+def test_black_slices_and_patients_without_a_head_are_finite_in_zscore(
+    make: Make, lgg_root: Path
+) -> None:
+    first, second, _ = LGG().find(lgg_root).patients
+    for path in first.images:
+        Image.fromarray(
+            np.full((32, 32, 3), 9, np.uint8) - np.eye(32, dtype=np.uint8)[..., None]
+        ).save(path)
+    Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(second.images[4])
     scans = make(intensity="zscore")
     assert all(np.isfinite(scans.image(row)).all() for row in range(19))
 
@@ -279,6 +286,103 @@ def test_without_any_good_slice_skip_stops_too(make: Make, lgg_root: Path) -> No
         path.write_bytes(b"")
     with pytest.raises(ValueError, match="19 faults in the scans; no slice is left"):
         make(on_error="skip")
+
+
+def test_two_lines_say_what_is_read_and_what_is_left_out(
+    make: Make, lgg_root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    (lgg_root / "data.csv").touch()
+    make()
+    make()  # also from the cache
+    assert caplog.messages[-2:] == [
+        f"reads 3 patients, 19 slices in {lgg_root}",
+        "leaves out: 1 files that are no scans: data.csv",
+    ]
+    (lgg_root / "data.csv").unlink()
+    damage(lgg_root)
+    make(on_error="skip")
+    assert f"reads 2 patients, 15 slices in {lgg_root}" in caplog.messages
+    assert "leaves out: 5 faulty slices or folders" in caplog.messages
+
+
+def test_masks_and_images_that_cannot_be_meant_are_faults(make: Make, lgg_root: Path) -> None:
+    first, second, third = LGG().find(lgg_root).patients
+    mask = np.asarray(Image.open(second.masks[1]))
+    Image.fromarray(255 - mask).save(second.masks[1])
+    Image.fromarray(np.full((32, 32), 255, np.uint8)).save(second.masks[2])
+    Image.fromarray(np.full((32, 32, 3), 7, np.uint8)).save(second.images[3])  # has tumour
+    Image.fromarray(np.full((32, 32, 3), 7, np.uint8)).save(second.images[4])  # has none
+    for path in first.images:
+        Image.fromarray(np.full((32, 32, 3), len(path.name), np.uint8)).save(path)
+    with pytest.raises(ValueError, match="6 faults") as caught:
+        make()
+    lines = {
+        f"{second.masks[1]}: the mask covers 98% of the slice; is it inverted?",
+        f"{second.masks[2]}: the mask covers 100% of the slice; is it inverted?",
+        f"{second.images[3]}: one grey value, but its mask has tumour",
+        f"{first.images[0]}: one grey value, as every slice of the patient",
+    }
+    assert lines <= {line.strip() for line in str(caught.value).splitlines()}
+    scans = make(on_error="skip")
+    assert len(scans.images) == 19 - 6
+    assert list(pd.unique(scans.index["patient"])) == [second.name, third.name]
+
+
+def test_patients_without_tumour_and_blank_slices_are_said(
+    make: Make, lgg_root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second, _ = LGG().find(lgg_root).patients
+    for path in first.masks:
+        Image.fromarray(np.zeros((32, 32), np.uint8)).save(path)
+    Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(second.images[4])
+    make()
+    assert f"1 patients have no tumour in any slice: {first.name}" in caplog.messages
+    assert "1 slices have one grey value" in caplog.messages
+
+
+def test_the_cache_of_scans_as_they_were_before_is_replaced(
+    make: Make, lgg_root: Path, tmp_path: Path
+) -> None:
+    before = make()
+    make(size=16)
+    images = before.images
+    Image.fromarray(np.full((32, 32, 3), 9, np.uint8)).save(lgg_root / FIRST / f"{FIRST}_1.tif")
+    after = make()
+    assert len(list((tmp_path / "cache").glob("*/meta.json"))) == 2  # of two sizes
+    assert (images[0] != after.images[0]).any()  # who reads the old one goes on reading
+
+
+def test_the_same_scans_elsewhere_take_no_more_space(
+    make: Make, lgg_root: Path, tmp_path: Path
+) -> None:
+    first = make()
+    copy = shutil.copytree(lgg_root, lgg_root.parent / "elsewhere")
+    again = make(root=copy)
+    np.testing.assert_array_equal(first.images, again.images)
+    inodes = [path.stat().st_ino for path in (tmp_path / "cache").glob("*/images.u8")]
+    assert len(inodes) == 2
+    assert len(set(inodes)) == 1
+
+
+def test_caches_are_listed_and_pruned(
+    make: Make, lgg_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make()
+    old = make(size=16)
+    assert old._folder is not None
+    week = time.time() - 7 * 86400
+    os.utime(old._folder, (week, week))
+    where = ["--cache-dir", str(tmp_path / "cache")]
+    caches.main(["--list", *where])
+    assert "2 caches" in capsys.readouterr().out
+    caches.main(["--prune", "3", *where])
+    said = capsys.readouterr().out
+    assert old._folder.name in said
+    assert "1 caches" in said
+    assert not old._folder.exists()
+    caches.main(["--prune", "0", *where])
+    assert not list((tmp_path / "cache").glob("*/meta.json"))
 
 
 def test_a_slice_under_two_patients_is_reported(

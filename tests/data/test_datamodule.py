@@ -119,6 +119,16 @@ def test_split_that_shares_a_patient_is_refused(scans: Scans) -> None:
         datamodule(scans, split=careless)
 
 
+def test_a_training_set_without_tumour_is_refused(scans: Scans) -> None:
+    def healthy(index: Any) -> Split:
+        rows = np.flatnonzero(index["tumour"] == 0)
+        rest = np.flatnonzero(index["tumour"] > 0)
+        return Split(rows, rest[:2], rest[2:], leaky=True)
+
+    with pytest.raises(ValueError, match=r"training slices has tumour.*data\.root"):
+        datamodule(scans, split=healthy, batch_size=1)
+
+
 def test_slice_split_is_let_through_and_called_leaky(
     scans: Scans, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,8 +1,13 @@
+import os
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import cv2
 import kagglehub
 import numpy as np
 import pytest
@@ -12,6 +17,7 @@ from requests.exceptions import ConnectionError as NoConnection
 from brainseg.data.lgg import LGG, Patient
 from brainseg.data.reader import SliceError
 
+WriteLGG = Callable[..., Path]
 FIRST = "TCGA_CS_0001_20000101"
 SECOND = "TCGA_DU_0002_20010203"
 
@@ -23,7 +29,7 @@ def read_problems(patient: Patient) -> dict[int, list[str]]:
 
 
 def test_slices_are_in_the_order_of_their_numbers(lgg_root: Path) -> None:
-    patients, problems = LGG().find(lgg_root)
+    patients, problems = LGG().find(lgg_root)[:2]
     assert not problems
     assert [p.institution for p in patients] == ["CS", "DU", "HT"]
     assert patients[1].slices == tuple(range(1, 13))
@@ -54,7 +60,7 @@ def test_the_archive_that_holds_the_tree_twice_is_read_once(lgg_root: Path, at: 
     top = lgg_root.parent / "parent" / "archive"
     shutil.copytree(lgg_root, top / "lgg-mri-segmentation" / "kaggle_3m")
     shutil.copytree(lgg_root, top / "kaggle_3m")
-    patients, problems = LGG().find(top / at)
+    patients, problems = LGG().find(top / at)[:2]
     assert (len(patients), problems) == (3, [])
     assert len({path.parent.parent for p in patients for path in p.images}) == 1
 
@@ -73,7 +79,7 @@ def test_all_that_is_missing_is_named_with_its_path(lgg_root: Path) -> None:
     (lgg_root / SECOND / f"{FIRST}_9.tif").touch()
     (lgg_root / SECOND / f"{SECOND}_09.tif").touch()
     (lgg_root / "TCGA_FG_0004_20000101").mkdir()
-    patients, problems = LGG().find(lgg_root)
+    patients, problems = LGG().find(lgg_root)[:2]
     assert patients[0].slices == (3,)
     assert [p.name for p in patients] == [FIRST, SECOND, "TCGA_HT_0003_19991231"]
     expected = [
@@ -90,10 +96,144 @@ def test_all_that_is_missing_is_named_with_its_path(lgg_root: Path) -> None:
 
 def test_a_patient_with_two_folders_is_a_fault(lgg_root: Path) -> None:
     (lgg_root / "TCGA_CS_0001_20050505").mkdir()
-    patients, problems = LGG().find(lgg_root)
+    patients, problems = LGG().find(lgg_root)[:2]
     assert len(patients) == 3
     (line,) = problems
-    assert line.endswith(f"TCGA_CS_0001_20050505: TCGA_CS_0001 has another folder, {FIRST}")
+    assert line.endswith(f"20050505: TCGA_CS_0001 has another folder, {lgg_root / FIRST}")
+
+
+def test_patients_in_several_folders_are_all_read_and_the_places_named(
+    write_lgg: WriteLGG, tmp_path: Path
+) -> None:
+    write_lgg({"TCGA_CS_0001_20000101": 2, "TCGA_CS_0002_20000101": 2}, folder="d/train")
+    write_lgg({"TCGA_CS_0003_20000101": 2}, folder="d/test/site")
+    found = LGG().find(tmp_path / "d")
+    assert [patient.name[8:12] for patient in found.patients] == ["0001", "0002", "0003"]
+    assert (found.problems, found.left_out) == ([], [])
+    assert found.places == "train 2, test/site 1"
+
+
+@pytest.mark.parametrize("suffix", [".TIF", ".tiff", ".png", ".PNG"])
+def test_slices_of_other_suffixes_are_read_with_the_same_pixels(
+    lgg_root: Path, suffix: str
+) -> None:
+    expected = [LGG().read(patient) for patient in LGG().find(lgg_root).patients]
+    for path in sorted(lgg_root.glob("*/*_2*.tif")):
+        kind = "PNG" if suffix.lower() == ".png" else "TIFF"
+        Image.open(path).save(path.with_suffix(suffix), format=kind)
+        path.unlink()
+    patients, problems = LGG().find(lgg_root)[:2]
+    assert not problems
+    for patient, arrays in zip(patients, expected, strict=True):
+        for found, before in zip(LGG().read(patient), arrays, strict=True):
+            np.testing.assert_array_equal(found, before)
+
+
+def test_what_is_no_scan_is_left_out_with_a_word_and_the_system_is_ignored(lgg_root: Path) -> None:
+    (lgg_root / "data.csv").write_text("Patient,age")
+    (lgg_root / FIRST / "notes.txt").touch()
+    (lgg_root / FIRST / f"._{FIRST}_1.tif").touch()
+    (lgg_root / FIRST / "Thumbs.db").touch()
+    (lgg_root.parent / "__MACOSX" / FIRST).mkdir(parents=True)
+    os.mkfifo(lgg_root / FIRST / f"{FIRST}_9.tif")
+    (lgg_root / SECOND / "loop").symlink_to(lgg_root)
+    found = LGG().find(lgg_root.parent)
+    assert len(found.patients) == 3
+    assert not found.problems
+    assert found.left_out == [
+        f"1 folders that are there again, in kaggle_3m/{SECOND}",
+        "2 files that are no scans: data.csv, notes.txt",
+        "3 files or folders of the system",
+    ]
+
+
+def test_scans_that_are_not_where_they_belong_are_a_fault(lgg_root: Path) -> None:
+    shutil.copytree(lgg_root / FIRST, lgg_root / "patient7")
+    shutil.copytree(lgg_root / FIRST, lgg_root / SECOND / "old")
+    Image.new("RGB", (32, 32)).save(lgg_root / FIRST / f"{FIRST}_7.jpg")
+    deep = lgg_root.joinpath(*"abcdefghi")
+    deep.mkdir(parents=True)
+    _, problems = LGG().find(lgg_root)[:2]
+    named = f"6 pictures or scans, such as {FIRST}_1.tif, in a folder that is not named TCGA_"
+    expected = [
+        f"{lgg_root}/patient7: {named}",
+        f"{lgg_root}/{SECOND}/old: {named}",
+        f"{FIRST}_7.jpg: is not read; save it as one of .tif, .tiff, .png",
+        "a/b/c/d/e/f/g/h: its folders, 8 below the root, are not looked into",
+    ]
+    assert len(problems) == len(expected)
+    for line in expected:
+        assert any(line in problem for problem in problems), line
+
+
+def test_a_second_tree_with_other_pixels_in_files_of_the_same_size_is_a_fault(
+    lgg_root: Path,
+) -> None:
+    shutil.copytree(lgg_root, lgg_root.parent / "denoised")
+    for path in lgg_root.parent.glob(f"denoised/{FIRST}/*[0-9].tif"):
+        Image.fromarray(np.asarray(Image.open(path)) // 2).save(path)
+    patients, problems, left_out, *_ = LGG().find(lgg_root.parent)
+    assert len(patients) == 3
+    (line,) = problems
+    assert "TCGA_CS_0001 has another folder" in line
+    assert left_out == ["2 folders that are there again, in kaggle_3m"]
+
+
+def test_a_folder_that_may_not_be_entered_is_a_fault(
+    lgg_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scandir = os.scandir
+
+    def refused(path: Path) -> Any:
+        if Path(path).name == SECOND:
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    patients, problems = LGG().find(lgg_root)[:2]
+    assert len(patients) == 2
+    assert problems == [f"{lgg_root / SECOND}: Permission denied, not looked into"]
+
+
+def save_16_bit(path: Path) -> None:
+    pixels = np.asarray(Image.open(path)).astype(np.uint16)[..., ::-1]
+    assert cv2.imwrite(str(path), pixels * 16)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "save", "words"),
+    [
+        (".tif", save_16_bit, "RGB of 16 bits, must be of 8"),
+        (".png", save_16_bit, "RGB of 16 bits, must be of 8"),
+        (
+            ".tif",
+            lambda path: Image.open(path).save(
+                path, save_all=True, append_images=[Image.new("RGB", (32, 32))]
+            ),
+            "2 pages, must be 1",
+        ),
+        (
+            ".tif",
+            lambda path: Image.open(path).save(path, tiffinfo={274: 6}),
+            r"stored turned \(orientation 6\)",
+        ),
+        (".png", lambda path: Image.open(path).quantize(8).save(path), "a palette"),
+        (".tif", lambda path: Image.open(path).convert("CMYK").save(path), "4 channels of uint8"),
+        (".tif", lambda path: Image.open(path).convert("LAB").save(path), r"L\*a\*b\*"),
+    ],
+    ids=["16 bit TIFF", "16 bit PNG", "pages", "turned", "palette", "CMYK", "Lab"],
+)
+def test_a_picture_that_would_not_be_read_whole_is_refused(
+    lgg_root: Path, suffix: str, save: Callable[[Path], None], words: str
+) -> None:
+    path = lgg_root / FIRST / f"{FIRST}_1{suffix}"
+    if suffix == ".png":
+        Image.open(path.with_suffix(".tif")).save(path)
+        path.with_suffix(".tif").unlink()
+    save(path)
+    (lines,) = read_problems(LGG().find(lgg_root).patients[0]).values()
+    assert len(lines) == 1
+    assert re.search(f"^{path}: .*{words}", lines[0])
 
 
 def test_every_damaged_file_of_a_patient_is_named(lgg_root: Path) -> None:
@@ -154,7 +294,7 @@ def test_without_a_root_the_pinned_version_comes_from_kaggle(
 
     monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path / "kagglehub"))
     monkeypatch.setattr(kagglehub, "dataset_download", download)
-    patients, _ = LGG().find(None)
+    patients = LGG().find(None).patients
     assert len(patients) == 3
     assert asked == ["mateuszbuda/lgg-mri-segmentation/versions/2"]
 

@@ -30,7 +30,7 @@ def files(root: Path) -> dict[str, tuple[bytes, int]]:
 
 def test_phantoms_are_read_by_the_reader_of_lgg_as_they_were_drawn(tmp_path: Path) -> None:
     phantom = small()
-    patients, problems = phantom.find(tmp_path)
+    patients, problems = phantom.find(tmp_path)[:2]
     assert problems == []
     assert patients == LGG().find(next(tmp_path.iterdir()))[0]
     drawn = {name: (images, masks) for name, images, masks in map(phantom.draw, range(3))}
@@ -54,7 +54,7 @@ def test_without_root_phantoms_go_to_the_cache_folder(
 ) -> None:
     monkeypatch.setenv("BRAINSEG_CACHE", str(tmp_path))
     monkeypatch.setenv("BRAINSEG_DATA", "/nowhere")  # the scans' place is not the phantoms'
-    patients, _ = instantiate(compose(["data=phantom"]).data.reader, patients=1).find(None)
+    patients = instantiate(compose(["data=phantom"]).data.reader, patients=1).find(None).patients
     assert patients[0].images[0].is_relative_to(tmp_path)
 
 

@@ -70,7 +70,7 @@ def sibling(train: Train) -> Path:
 @pytest.fixture
 def strangers(tmp_path: Path) -> Path:
     """`kaggle_3m` with 4 patients of another seed, under names that no run knows."""
-    patients, _ = Phantom(patients=4, slices=(3, 5), size=32, seed=7).find(tmp_path / "new")
+    patients = Phantom(patients=4, slices=(3, 5), size=32, seed=7).find(tmp_path / "new").patients
     root = patients[0].images[0].parent.parent
     for number, patient in enumerate(patients):
         rename(root, patient.name, f"TCGA_ZZ_{number:04d}_20200101")

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from brainseg.data.caches import cache_folder
 from brainseg.data.lgg import LGG
 from brainseg.data.phantom.anatomy import draw_head
 from brainseg.data.phantom.mri import acquire
-from brainseg.data.prepare import cache_folder
-from brainseg.data.reader import Patient
+from brainseg.data.reader import Found, Patient
 
 __all__ = ["Phantom"]
 
@@ -71,15 +71,12 @@ class Phantom:
         self.size = size
         self.seed = seed
 
-    def find(self, root: str | Path | None = None) -> tuple[list[Patient], list[str]]:
+    def find(self, root: str | Path | None = None) -> Found:
         """Find the phantoms, after writing them the first time.
 
         Args:
             root: The folder that they are kept in, one folder below for every choice of arguments;
                 None is the cache's (`brainseg.data.prepare.cache_folder`).
-
-        Returns:
-            Patients by name, and what is wrong with their files, as `LGG.find` does.
 
         Raises:
             ValueError: If they cannot be written.
