@@ -69,6 +69,22 @@ class Cell:
                 f"{self.folder} holds another configuration ({'; '.join(changed)}); {remedy}"
             )
 
+    def refuse_other_scans(self, fingerprint: str) -> None:
+        """Refuse to pass the results of other scans off as those of the scans asked for.
+
+        Args:
+            fingerprint: that of the scans which its configuration gives now.
+
+        Raises:
+            ValueError: its folder is finished, on other scans.
+        """
+        metrics = self.found().metrics if self.finished else None
+        if metrics and metrics["data"]["fingerprint"] != fingerprint:
+            raise ValueError(
+                f"{self.folder} holds the results of other scans than those in "
+                f"data.root={self.config['data']['root']}; choose another name=..."
+            )
+
     def owns_folder(self) -> bool:
         """Whether the folder is its own, so that a failure may be noted in it."""
         try:

@@ -37,7 +37,7 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
 def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
     return {
         key: value
-        for key, value in _flat(config).items()
+        for key, value in flat(config).items()
         if not any(key == name or key.startswith(f"{name}.") for name in _NOT_IDENTITY)
     }
 
@@ -82,11 +82,12 @@ def folder_name(
     return f"{name}-{hashlib.sha256(json.dumps(changed).encode()).hexdigest()[:8]}"
 
 
-def _flat(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def flat(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as `{"optimizer.lr": 0.001}`."""
+    found: dict[str, Any] = {}
     for key, value in node.items():
         if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
+            found |= flat(value, f"{prefix}{key}.")
         else:
-            flat[f"{prefix}{key}"] = value
-    return flat
+            found[f"{prefix}{key}"] = value
+    return found

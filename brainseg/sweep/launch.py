@@ -14,17 +14,17 @@ from typing import Any
 from omegaconf import DictConfig, read_write
 
 from brainseg import hardware
-from brainseg.config import check, instantiate
+from brainseg.config import check
 from brainseg.errors import terminable
 from brainseg.files import only_one
 from brainseg.runs.cell import Cell, finished_in
 from brainseg.runs.folder import RunFolder
-from brainseg.runs.identity import differences
+from brainseg.runs.identity import differences, flat
 from brainseg.sweep import manifest, process
 from brainseg.sweep.plan import plan
 from brainseg.sweep.process import Child, Slot
 from brainseg.sweep.table import text
-from brainseg.sweep.worker import Turn, cell_of, interrupted, resolved
+from brainseg.sweep.worker import Turn, cell_of, fingerprint, interrupted, resolved
 
 _USUAL_MEMORY = 3000  # MB of a cell of which nothing is known, its share of torch included
 
@@ -44,7 +44,7 @@ def launch(configs: Sequence[DictConfig], jobs: int | str) -> list[float | None]
     """
     cells = [_cell(config) for config in configs]
     once = _in_order(cells)
-    _check_jobs(jobs, cells)
+    _check_jobs(jobs)
     folder = once[0].folder.parent
     if once[0].config["plan"]:
         log.info(text(plan(once, finished_in(folder))))
@@ -72,17 +72,13 @@ def _cell(config: DictConfig) -> Cell:
     return cell_of(config, settings, folder)
 
 
-def _check_jobs(jobs: object, cells: Sequence[Cell]) -> None:
-    """Refuse what `config.check` cannot see: the launcher's own key, and jobs that are swept."""
+def _check_jobs(jobs: object) -> None:
+    """Refuse what `config.check` cannot see: the launcher's own key."""
     whole = isinstance(jobs, int) and not isinstance(jobs, bool) and jobs >= 1
     if jobs != "auto" and not whole:
         raise ValueError(
             f"hydra.launcher.jobs={jobs} must be auto or a whole number >= 1; leave it out and set "
             "jobs=... to one"
-        )
-    if len(asked := {str(cell.config["jobs"]) for cell in cells}) > 1:
-        raise ValueError(
-            f"jobs={','.join(sorted(asked))} must be one value for the whole sweep; set jobs=N"
         )
 
 
@@ -97,8 +93,11 @@ def _in_order(cells: Sequence[Cell]) -> list[Cell]:
         check(cell.config)
     for cell in sorted(cells, key=lambda cell: int(cell.config["epochs"])):
         other = once.setdefault(cell.folder, cell)
-        if changed := differences(other.identity, cell.identity):
-            raise ValueError(f"two cells would share {cell.folder}: {'; '.join(changed)}")
+        if changed := differences(flat(other.config), flat(cell.config)):
+            raise ValueError(
+                f"two cells would share {cell.folder}: {'; '.join(changed)}; what makes no other "
+                "cell cannot be swept: give each value a name=... of its own"
+            )
     return list(once.values())
 
 
@@ -119,12 +118,18 @@ def _resolved(cells: Sequence[Cell], context: Any) -> tuple[list[Cell], list[str
 
 
 def _prepare_data(cells: Sequence[Cell]) -> None:
-    """Check and cache each data set once, before any cell trains."""
-    prepared: list[dict[str, Any]] = []
-    for cell in cells:
-        if not cell.finished and cell.config["data"] not in prepared:
-            instantiate(cell.config["data"]).prepare()
-            prepared.append(cell.config["data"])
+    """Check and cache each data set once, before any cell trains.
+
+    Raises:
+        ValueError: the scans have faults, or a finished cell was trained on others.
+    """
+    known: dict[str, str | None] = {}  # fingerprints
+    for cell in sorted(cells, key=lambda cell: cell.finished):
+        data = str(cell.config["data"])
+        if data not in known:
+            known[data] = fingerprint(cell)
+        if found := known[data]:
+            cell.refuse_other_scans(found)
 
 
 def _slots(cells: Sequence[Cell], jobs: int | str, cards: Sequence[str]) -> list[Slot]:

@@ -21,7 +21,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from brainseg import logs
-from brainseg.config import check
+from brainseg.config import check, instantiate
 from brainseg.errors import INTERRUPTED, TERMINATED, reason
 from brainseg.runs.cell import Cell, finished_in
 from brainseg.runs.folder import LAST, LOG, RunFolder
@@ -74,6 +74,8 @@ def train_cell(cfg: DictConfig, turn: Turn | None = None) -> float | None:
             log.info(text(plan([cell], finished_in(folder.parent) if sweep else ())))
             return None
         cell = resolved(cell)
+        if cell.finished and (found := fingerprint(cell)):
+            cell.refuse_other_scans(found)
         return _train(cell, turn or Turn(folder.name))
     except (KeyboardInterrupt, SystemExit) as stop:  # Lightning turns the first into the second
         interrupted(stop, cell.command)
@@ -96,6 +98,24 @@ def _train(cell: Cell, turn: Turn) -> float:
         bar=turn.alone and sys.stderr.isatty(),
         shorter=cell.shorter(siblings),
     )
+
+
+def fingerprint(cell: Cell) -> str | None:
+    """That of a cell's scans, which are prepared for it; None, with a word, if they are gone.
+
+    Raises:
+        ValueError: they have faults, or there are none, and the cell is not finished.
+        FileNotFoundError: likewise.
+    """
+    scans = instantiate(cell.config["data"])
+    try:
+        scans.prepare()
+    except (ValueError, OSError) as error:
+        if not cell.finished:
+            raise
+        log.warning("%s is not compared with its scans: %s", cell.folder, error)
+        return None
+    return scans.fingerprint
 
 
 def resolved(cell: Cell) -> Cell:

@@ -237,7 +237,10 @@ def test_the_launcher_s_own_jobs_are_checked_too(jobs: Any, tmp_path: Path) -> N
         launch([composed(tmp_path / "a")], jobs)
 
 
-def test_jobs_that_are_swept_are_refused(tmp_path: Path) -> None:
-    cells = [composed(tmp_path / name, f"jobs={n}") for n, name in enumerate("ab", 1)]
-    with pytest.raises(ValueError, match="jobs=1,2 must be one value for the whole sweep"):
+@pytest.mark.parametrize("word", ["jobs={}", "workers={}", "data.root=/scans/{}", "limit={}"])
+def test_what_makes_no_other_cell_cannot_be_swept(word: str, tmp_path: Path) -> None:
+    cells = [composed(tmp_path / "same", word.format(value)) for value in (1, 2)]
+    key = word.partition("=")[0]
+    with pytest.raises(ValueError, match=rf"share .*same: {key}: .*1 -> .*2; .*cannot be swept"):
         launch(cells, 1)
+    assert not (tmp_path / "same").exists()

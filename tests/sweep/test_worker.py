@@ -1,14 +1,19 @@
 import errno
 import os
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from hydra.core.hydra_config import HydraConfig
+from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from brainseg.errors import reason
-from brainseg.sweep.worker import keep_failure, refuse
-from tests.conftest import tiny_cell
+from brainseg.sweep.launch import _prepare_data
+from brainseg.sweep.worker import keep_failure, refuse, train_cell
+from tests.conftest import composed, tiny_cell
 
 
 def test_memory_that_runs_out_names_what_to_lower() -> None:
@@ -58,3 +63,31 @@ def test_an_unexpected_error_keeps_its_first_line_and_its_kind(
 def test_a_reason_that_cannot_be_kept_ends_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     keep_failure(tmp_path / "file", "no memory")
+
+
+def darken_a_slice(root: Path) -> None:
+    path = min(root.glob("*/kaggle_3m/*/*_1.tif"))
+    Image.fromarray(np.asarray(Image.open(path)) // 2).save(path)
+
+
+def test_results_of_other_scans_are_never_passed_off_as_those_asked_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    scans = tmp_path / "scans"
+    cell = tiny_cell(tmp_path / "sweep/cell", f"data.root={scans}", "epochs=1")
+    config = composed(cell.folder, f"data.root={scans}", "epochs=1")
+    HydraConfig.instance().set_config(config)
+    first = train_cell(config)
+    assert first is not None
+    assert train_cell(config) == first  # the same scans
+    darken_a_slice(scans)
+    assert train_cell(config) is None
+    assert "holds the results of other scans than those in data.root=" in caplog.text
+    assert cell.finished
+    caplog.clear()
+    with pytest.raises(ValueError, match="holds the results of other scans"):
+        _prepare_data([cell])
+    shutil.rmtree(scans)
+    scans.touch()
+    assert train_cell(config) == first
+    assert "is not compared with its scans: data.root=" in caplog.text
