@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+_SHM = "start the container with --shm-size=2g"
 INTERRUPTED, TERMINATED = 130, 143  # the shell's exit codes for Ctrl-C and SIGTERM
 _REMEDY = {
     errno.ENOSPC: "free space on its disk",
@@ -25,16 +26,24 @@ def reason(error: Exception) -> str:
     if text.startswith("Caught ") and "DataLoader worker" in text:
         text = text.splitlines()[-1].partition(": ")[2]  # before it, the worker's traceback
     first = text.partition("\n")[0]
-    if first.startswith("DataLoader worker"):  # killed, or a file shrank under it
+    if "shared memory" in text or "Bus error" in text:
+        return f"/dev/shm is too small for workers ({first}); set workers=0, or {_SHM}"
+    if first.startswith("DataLoader worker"):  # killed
         remedy = "often out of memory: lower workers, or run the same command again"
         return f"a process that loads data ended ({first}); {remedy}"
+    if "PytorchStreamWriter failed writing" in text:
+        return "a checkpoint could not be written; free space on its disk"
+    if isinstance(error, TypeError) and "argument" in text:
+        return f"{first}; leave it out, or correct its name"
     if "AF_UNIX path too long" in first:
         return f"TMPDIR={os.environ.get('TMPDIR')} is too long for a socket; set a shorter one"
     if kind in ("MemoryError", "OutOfMemoryError") or "DefaultCPUAllocator" in text:
         remedy = "lower batch_size, data.size or model.net.width"
         return f"out of memory ({first or kind}); {remedy}"
     if isinstance(error, OSError) and error.errno in _REMEDY:
-        return f"{error.filename or 'a file'}: {error.strerror}; {_REMEDY[error.errno]}"
+        if error.filename is None:  # as of a semaphore
+            return f"a file, or /dev/shm: {error.strerror}; {_REMEDY[error.errno]}, or {_SHM}"
+        return f"{error.filename}: {error.strerror}; {_REMEDY[error.errno]}"
     if isinstance(error, ValueError | OSError | FloatingPointError):
         return text
     return f"{kind}: {first}"

@@ -5,8 +5,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 
-from filelock import FileLock, Timeout
+from filelock import FileLock, SoftFileLock, Timeout
 
 log = logging.getLogger(__name__)
 
@@ -19,12 +20,18 @@ def only_one(lock: Path, what: str) -> Iterator[None]:
         lock: the file; it stays.
         what: what the other process is said to be doing, such as `/runs/a is being trained`.
     """
+    if not lock.exists():  # FileLock would wait for ever where nothing can be written, as in /proc
+        TemporaryFile(dir=lock.parent).close()
     file = FileLock(lock)
     try:
-        held = file.acquire(timeout=0)
+        held = file.acquire(timeout=0.3, poll_interval=0.05)  # `held` may be looking
     except Timeout:
         log.info("%s by another process; waiting for it", what)
         held = file.acquire()
+    if isinstance(file, SoftFileLock):  # what filelock falls back to
+        log.warning(
+            "this disk has no locks: where a process is killed, delete %s before the next try", lock
+        )
     with held:
         yield
 
@@ -51,4 +58,6 @@ def held(lock: Path) -> bool:
         return True
     except FileNotFoundError:
         return False
+    except OSError:  # a disk without locks, where the file is there while one is held
+        return True
     return False

@@ -56,8 +56,11 @@ class SegmentationModule(L.LightningModule):
         self.loss = loss
         self.optimizer, self.scheduler = optimizer, scheduler
         self.train_scores, self.val_scores = PatientScores(patients), PatientScores(patients)
-        self.train_loss = MeanMetric(nan_strategy="disable")  # any other waits for the device
+        # any other nan_strategy waits for the device
+        self.train_loss = MeanMetric(nan_strategy="disable")
         self.val_loss = MeanMetric(nan_strategy="disable")
+        for mean in (self.train_loss, self.val_loss):
+            mean.set_dtype(torch.float64)
         self.register_buffer("bad_step", torch.tensor(-1), persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -103,7 +106,11 @@ class SegmentationModule(L.LightningModule):
             )
 
     def on_validation_epoch_end(self) -> None:
-        """Log the scores of the epoch, then step a plateau schedule on them."""
+        """Log the scores of the epoch, then step a plateau schedule on them.
+
+        Raises:
+            FloatingPointError: a mean loss is not finite.
+        """
         if self.trainer.sanity_checking:
             return
         self._log_epoch("train", self.train_loss, self.train_scores)
@@ -130,12 +137,20 @@ class SegmentationModule(L.LightningModule):
     def _step(self, batch: Batch, mean_loss: MeanMetric, scores: PatientScores) -> Tensor:
         logits = self(batch["image"])
         loss = self.loss(logits, batch["mask"])
-        mean_loss.update(loss.detach())  # by batch: a weight waits for the device
+        # every slice counts once, in a smaller last batch too; a weight waits for the device, and
+        # torchmetrics 1.9 ignores it with this nan_strategy
+        mean_loss.update(loss.detach().expand(len(logits)))
         scores.update(logits.detach() > THRESHOLD, batch["mask"], batch["patient"])
         return loss
 
     def _log_epoch(self, split: str, mean_loss: MeanMetric, scores: PatientScores) -> Tensor:
         values = {"loss": mean_loss.compute(), **scores.compute()}
+        if not values["loss"].isfinite():
+            raise FloatingPointError(
+                f"{split}/loss is {float(values['loss'])} in epoch {self.current_epoch + 1}; the "
+                "checkpoints of the epochs before are kept; lower optimizer.lr, or set "
+                "trainer.precision=32-true"
+            )
         self.log_dict({f"{split}/{name}": value for name, value in values.items()})
         mean_loss.reset()
         scores.reset()

@@ -21,11 +21,15 @@ from brainseg.errors import INTERRUPTED, reason, terminable
 from brainseg.sweep.end import Watch, conclude, open_log
 from brainseg.sweep.worker import COMMAND, command, interrupted, refuse, train_cell
 
+_FLAGS = ("-m", "--multirun", "-h", "--help", "--hydra-help", "--version", "--resolve")
+
 log = logging.getLogger("brainseg.train")  # also where it is run as `__main__`
 
 
 def main() -> None:
     """The command line; exits with 0 only if everything asked for is finished."""
+    flags = [word for word in sys.argv[1:] if word in _FLAGS]  # Hydra wants them first
+    sys.argv[1:] = [*flags, *(word for word in sys.argv[1:] if word not in _FLAGS)]
     given = [word for word in sys.argv[1:] if not word.startswith("name=")]
     os.environ[COMMAND] = shlex.join(["python", "-m", "brainseg.train", *given])
     Watch.sweep, gave_up = None, False

@@ -147,9 +147,33 @@ def test_bad_input_ends_in_one_line_and_a_non_zero_status(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
+    "words",
+    [["epochs=0"], ["data=lgg", "data.root=/nowhere"], ["split.fold=7"], ["+data.eopchs=3"]],
+    ids=" ".join,
+)
+def test_a_run_that_is_refused_before_it_begins_leaves_nothing(
+    words: list[str], tmp_path: Path
+) -> None:
+    assert run(tmp_path, *words).returncode == 1
+    assert not list((tmp_path / "outputs").iterdir())
+
+
+@pytest.mark.slow
+def test_flags_may_stand_anywhere(tmp_path: Path) -> None:
+    done = run(tmp_path, "epochs=1", "-m", "norm=batch,group", "plan=true")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "group-bce_dice-e1-s0" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
     ("words", "message"),
     [
         (["norm=group", "norm.groups=5"], "groups=5 must divide channels=8"),
+        (["+data.eopchs=3"], "unexpected keyword argument 'eopchs'; leave it out, or correct"),
+        (["split.seed=-1"], "seed=-1 must be a whole number >= 0; set split.seed"),
+        (["data.size=1000000"], "data.size=1000000; must be a whole number of pixels, at most"),
+        (["model.net.depth=20"], "depth=20 must be within 1 and 8"),
         (["model.net.depth=5"], "data.size=32 must be at least 64"),
         (["batch_size=4000"], "batch_size=4000 must not be above"),
         (["data.reader.patients=2"], "patients=2 must be"),

@@ -27,6 +27,7 @@ from brainseg.data.preprocess import (
 if TYPE_CHECKING:
     from torch import Tensor
 
+LARGEST = 4096  # pixels of a side
 VERSION = 1  # another one wherever the same volume would become another input
 
 Floats = NDArray[np.float32]
@@ -71,9 +72,11 @@ class Preprocessing:
     channels: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        if isinstance(self.size, bool) or not isinstance(self.size, int) or self.size < 1:
+        whole = isinstance(self.size, int) and not isinstance(self.size, bool)
+        if not whole or not 1 <= self.size <= LARGEST:
             raise ValueError(
-                f"data.size={self.size}; must be a positive integer; set data.size=256"
+                f"data.size={self.size}; must be a whole number of pixels, at most {LARGEST}; "
+                "set data.size=256"
             )
         choices = {"intensity": ("unit", "zscore"), "denoise": DENOISE, "crop": (False, True)}
         for key, allowed in choices.items():

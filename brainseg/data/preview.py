@@ -21,6 +21,7 @@ from omegaconf import OmegaConf
 from brainseg.config import compose, instantiate
 from brainseg.data.cache import Scans
 from brainseg.data.transforms import transform
+from brainseg.errors import reason
 
 __all__ = ["contact_sheet", "main"]
 
@@ -83,7 +84,7 @@ def main(arguments: list[str] | None = None) -> None:
         given.out.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(given.out, dpi=160)
     except (HydraException, ValueError, OSError) as error:
-        sys.exit(str(error))
+        sys.exit(str(error) if isinstance(error, HydraException) else reason(error))
     sys.stdout.write(f"{given.out}\n")
 
 

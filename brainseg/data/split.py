@@ -93,7 +93,7 @@ def _deal(
     folds: int,
 ) -> tuple[Units, Units, Units]:
     """Deal an ordered array into train, val and test, each spread over the whole order."""
-    _check(len(ordered), unit, val=val, test=test, fold=fold, folds=folds)
+    _check(len(ordered), unit, seed=seed, val=val, test=test, fold=fold, folds=folds)
     rng = np.random.default_rng(seed)
     if fold is None:
         rest, tested = _pick(ordered, round(test * len(ordered)), rng, leave=2)
@@ -107,7 +107,11 @@ def _deal(
     return train, validated, tested
 
 
-def _check(count: int, unit: str, *, val: float, test: float, fold: int | None, folds: int) -> None:
+def _check(
+    count: int, unit: str, *, seed: int, val: float, test: float, fold: int | None, folds: int
+) -> None:
+    if not isinstance(seed, int) or seed < 0:
+        raise ValueError(f"seed={seed} must be a whole number >= 0; set split.seed")
     if fold is None and (min(val, test) <= 0 or val + test >= 1):
         raise ValueError(
             f"val={val} and test={test} must be above 0 and leave some to train on; "
@@ -120,11 +124,14 @@ def _check(count: int, unit: str, *, val: float, test: float, fold: int | None, 
             f"fold={fold} must be one of folds={folds}, counted from 0; "
             "set split.fold and split.folds (at least 2)"
         )
-    needed = 3 if fold is None else max(4, folds)
-    if count < needed:
+    if fold is not None and folds > count:
+        raise ValueError(
+            f"folds={folds} must not be above the number of {unit}, {count}; lower split.folds"
+        )
+    if count < (needed := 3 if fold is None else 4):
         raise ValueError(
             f"{unit}={count} must be at least {needed} to train, validate and test on different "
-            "ones; use more scans, or fewer split.folds"
+            "ones; use more scans"
         )
 
 

@@ -16,7 +16,16 @@ def layer_norm(channels: int) -> nn.GroupNorm:
     One mean and variance a sample, one scale and shift a channel (Wu & He 2018, fig. 2).
     Not `nn.LayerNorm(channels)`, which would normalise the width of a [B, C, H, W] tensor.
     """
-    return nn.GroupNorm(1, channels)
+    return OneGroupNorm(1, channels)
+
+
+class OneGroupNorm(nn.GroupNorm):
+    """torch's, handing on the type that it is given; see `GroupNorm`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise [B, C, H, W]."""
+        normal: Tensor = super().forward(x)
+        return normal.to(x.dtype)
 
 
 def group_norm(channels: int, groups: int = 8) -> nn.GroupNorm:
@@ -49,12 +58,15 @@ class GroupNorm(nn.GroupNorm):
 
     There its backward over channels_last takes so much longer (torch 2.14) that copying in and out
     makes a whole training step a quarter shorter: docs/performance.md.
+
+    In mixed precision CUDA computes it in float32 and hands float32 on, unlike batch and instance
+    norm: it is cast back, so that cells of a sweep differ in the norm alone.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise [B, C, H, W]; the same values as torch's, channels_last on a CPU."""
         if x.device.type != "cpu":
-            return super().forward(x)
+            return super().forward(x).to(x.dtype)
         planes: Tensor = super().forward(x.contiguous())
         return planes.contiguous(memory_format=torch.channels_last)
 
@@ -71,5 +83,5 @@ class LayerNorm2d(nn.LayerNorm):
     def forward(self, x: Tensor) -> Tensor:
         """Normalise; channels_last comes out, and if it went in nothing is copied on the way."""
         x = x.permute(0, 2, 3, 1)  # [B, H, W, C], contiguous if x was channels_last
-        x = F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
-        return x.permute(0, 3, 1, 2)  # [B, C, H, W], channels_last
+        y = F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+        return y.to(x.dtype).permute(0, 3, 1, 2)  # [B, C, H, W], channels_last

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 Norm = Callable[[int], nn.Module]
+DEEPEST = 8  # down-samplings; more see images above 512 pixels alone, with billions of weights
 
 
 def conv_block(in_channels: int, out_channels: int, norm: Norm) -> nn.Sequential:
@@ -126,7 +127,10 @@ class UNet(nn.Module):
                 "lower model.net.depth or use larger images"
             )
         right, below = -W % self.multiple, -H % self.multiple
-        x = F.pad(x, (0, right, 0, below), mode="replicate")
+        # a pad of nothing is a copy; an exported network takes images of any size
+        pads = torch.compiler.is_exporting() or right or below
+        if pads:
+            x = F.pad(x, (0, right, 0, below), mode="replicate")
 
         skips: list[Tensor] = []
         for block in self.encoder:
@@ -136,15 +140,18 @@ class UNet(nn.Module):
         for upsample, block in zip(self.upsample, self.decoder, strict=True):
             x = block(torch.cat([skips.pop(), upsample(x)], dim=1))
         # Padding by less than nothing crops; a slice would tie torch.export to the example's size.
-        return F.pad(self.head(x), (0, -right, 0, -below))
+        logits: Tensor = self.head(x)
+        return F.pad(logits, (0, -right, 0, -below)) if pads else logits
 
 
 def _check(width: int, depth: int, dropout: float, upsample: str) -> None:
     """Refuse sizes that no network has, by the names they have on the command line."""
     if width < 1:
         raise ValueError(f"width={width} must be 1 or more; set model.net.width, 32 is usual")
-    if depth < 1:
-        raise ValueError(f"depth={depth} must be 1 or more; set model.net.depth, 4 is usual")
+    if not 1 <= depth <= DEEPEST:
+        raise ValueError(
+            f"depth={depth} must be within 1 and {DEEPEST}; set model.net.depth, 4 is usual"
+        )
     if not 0 <= dropout < 1:
         raise ValueError(f"dropout={dropout} must be in [0, 1); set model.net.dropout")
     if upsample not in UPSAMPLE:

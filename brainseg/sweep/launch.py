@@ -96,7 +96,8 @@ def _in_order(cells: Sequence[Cell]) -> list[Cell]:
         if changed := differences(flat(other.config), flat(cell.config)):
             raise ValueError(
                 f"two cells would share {cell.folder}: {'; '.join(changed)}; what makes no other "
-                "cell cannot be swept: give each value a name=... of its own"
+                "cell cannot be swept: give each value a name=... of its own (a comma within a "
+                """value needs quotes: 'question="norm, or loss?"')"""
             )
     return list(once.values())
 

@@ -7,6 +7,7 @@ import logging
 import multiprocessing
 import os
 import shlex
+import shutil
 import signal
 import sys
 from collections.abc import Mapping
@@ -24,7 +25,7 @@ from brainseg import logs
 from brainseg.config import check, instantiate
 from brainseg.errors import INTERRUPTED, TERMINATED, reason
 from brainseg.runs.cell import Cell, finished_in
-from brainseg.runs.folder import LAST, LOG, RunFolder
+from brainseg.runs.folder import FAILED, LAST, LOG, RunFolder
 from brainseg.runs.identity import folder_name
 from brainseg.sweep import manifest
 from brainseg.sweep.plan import plan
@@ -80,9 +81,12 @@ def train_cell(cfg: DictConfig, turn: Turn | None = None) -> float | None:
     except (KeyboardInterrupt, SystemExit) as stop:  # Lightning turns the first into the second
         interrupted(stop, cell.command)
     except Exception as error:
+        if f"signal: {signal.strsignal(signal.SIGTERM)}" in str(error):  # to a worker, and to all
+            interrupted(SystemExit(TERMINATED), cell.command)
         refuse(error, cell, listed=sweep)
         if sweep:
             return None
+        _leave_nothing(cell.folder)
         sys.exit(1)
 
 
@@ -115,7 +119,7 @@ def fingerprint(cell: Cell) -> str | None:
             raise
         log.warning("%s is not compared with its scans: %s", cell.folder, error)
         return None
-    return scans.fingerprint
+    return str(scans.fingerprint)
 
 
 def resolved(cell: Cell) -> Cell:
@@ -163,8 +167,8 @@ def refuse(error: Exception, cell: Cell | None = None, *, listed: bool = False) 
         cell: the cell that failed; the reason is noted in its folder.
         listed: note it in `sweep.json` where the folder is another cell's.
     """
-    expected = isinstance(error, ValueError | OSError | FloatingPointError | MemoryError)
     said = reason(error)
+    expected = not said.startswith(f"{type(error).__name__}: ")
     if cell is not None and cell.owns_folder():
         keep_failure(cell.folder, said)
         if not expected:
@@ -175,6 +179,14 @@ def refuse(error: Exception, cell: Cell | None = None, *, listed: bool = False) 
         manifest.write([cell], refused=said)
     log.error(said)
     log.debug("traceback", exc_info=error)
+
+
+def _leave_nothing(folder: Path) -> None:
+    """Remove the folder of a single run that was refused before it began: its log, and itself."""
+    if not {path.name for path in folder.iterdir()} <= {LOG, FAILED}:
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    RunFolder(folder).lock.unlink(missing_ok=True)
 
 
 def keep_failure(folder: Path, why: str) -> None:

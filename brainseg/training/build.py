@@ -89,9 +89,18 @@ def build_trainer(
         folder: the run folder.
         callbacks: beside those that the configuration names.
         bar: show a progress bar within the epoch.
+
+    Raises:
+        ValueError: gradients are clipped in a way that Lightning cannot.
     """
     own: dict[str, Any] = config["trainer"] | hardware.resolve(config["trainer"])
     rank_zero_only.rank = 0  # type: ignore[attr-defined]  # else LOCAL_RANK=1 writes no events
+    clips = own["precision"] == "16-mixed" and own.get("gradient_clip_val")
+    if clips and config["optimizer"].get("fused"):
+        raise ValueError(
+            f"trainer.gradient_clip_val={clips} cannot clip in 16-mixed, where a fused optimizer "
+            "unscales the gradients itself; set optimizer.fused=false"
+        )
     named = [instantiate(node) for node in config["callbacks"].values() if node is not None]
     bars: list[L.Callback] = [TQDMProgressBar(leave=False)] if bar else []
     return L.Trainer(

@@ -56,8 +56,6 @@ def fit(
         if cell.finished:
             log.info("%s  finished before; choose another name=... to train it again", title)
         else:
-            cell.claim()
-            _clear(cell.folder, title)
             _fit(cell, title, epochs_after, bar, shorter)
     dice = RunFolder(cell.folder).dice
     assert dice is not None
@@ -79,14 +77,16 @@ def _fit(cell: Cell, title: str, epochs_after: int, bar: bool, shorter: Cell | N
     torch.set_float32_matmul_precision("high")
     accelerator = cell.config["trainer"]["accelerator"]
     keep_freed_memory(accelerator)
+    here = {"hardware": describe(accelerator), **CODE}
+    history = History(cell.folder / HISTORY, title, epochs_after, here)
     data, module = build(cell.config)
+    trainer = build_trainer(cell.config, cell.folder, [history], bar=bar)
+    cell.claim()  # only now: what does not fit together leaves nothing
+    _clear(cell.folder, title)
     _refuse_other_data(cell, data)
     last = cell.folder / LAST
     if shorter is not None and not last.is_file():
         take_over(cell, shorter, title)
-    here = {"hardware": describe(accelerator), **CODE}
-    history = History(cell.folder / HISTORY, title, epochs_after, here)
-    trainer = build_trainer(cell.config, cell.folder, [history], bar=bar)
     log.info("%s  %s", title, _announcement(cell, data, module))
     log.info("%s  %s; resume with: %s", title, cell.folder, cell.command)
     log_hyperparameters(trainer, cell)

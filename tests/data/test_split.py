@@ -124,7 +124,7 @@ def test_few_patients_still_fold() -> None:
         ({"fold": 0, "val": 1.0}, r"val=1.0 must be within 0 and 1; set split.val"),
         (
             {"fold": 0, "folds": 200},
-            r"patients=110 must be at least 200 .*; use more scans, or fewer split.folds",
+            r"folds=200 must not be above the number of patients, 110; lower split\.folds",
         ),
     ],
 )

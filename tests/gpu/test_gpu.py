@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from brainseg import hardware
+from brainseg.config import compose, instantiate
 from brainseg.evaluate.trained import open_run
 from brainseg.runs.cell import Cell
 from brainseg.training.build import build
@@ -91,3 +92,11 @@ def test_no_step_waits_for_the_card(norm: str, tmp_path: Path) -> None:
             step(number)
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize("name", ["batch", "group", "layer", "layer2d", "instance"])
+def test_every_norm_hands_on_the_type_that_it_is_given(name: str) -> None:
+    norm = instantiate(compose([f"norm={name}"]).norm)(16).cuda()
+    x = torch.randn(2, 16, 8, 8, device="cuda", dtype=torch.bfloat16)
+    with torch.autocast("cuda", torch.bfloat16):
+        assert norm(x).dtype == torch.bfloat16

@@ -140,3 +140,9 @@ def test_group_norm_has_eight_groups_by_default(image: Tensor) -> None:
 
 def test_layer_norm_does_not_normalise_the_width(image: Tensor) -> None:
     assert not torch.allclose(layer_norm(C)(image), nn.LayerNorm(W)(image), atol=0.1)
+
+
+def test_every_norm_hands_on_the_type_that_it_is_given(norm: Norm) -> None:
+    x = torch.randn(2, 16, 8, 8, dtype=torch.bfloat16)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert norm(16)(x).dtype == torch.bfloat16

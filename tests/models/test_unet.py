@@ -11,7 +11,7 @@ from brainseg.models.unet import Norm, UNet, bilinear
 
 NORM_CLASS = {
     "batch": "BatchNorm2d",
-    "layer": "GroupNorm",
+    "layer": "OneGroupNorm",
     "layer2d": "LayerNorm2d",
     "group": "GroupNorm",
     "instance": "InstanceNorm2d",
@@ -203,7 +203,7 @@ def squares() -> tuple[Tensor, Tensor]:
     ("kwargs", "message"),
     [
         ({"width": 0}, "width=0 must be 1 or more; set model.net.width, 32 is usual"),
-        ({"depth": 0}, "depth=0 must be 1 or more; set model.net.depth, 4 is usual"),
+        ({"depth": 0}, "depth=0 must be within 1 and 8; set model.net.depth, 4 is usual"),
         ({"dropout": 1.0}, "dropout=1.0 must be in [0, 1); set model.net.dropout"),
         ({"dropout": -0.1}, "dropout=-0.1 must be in [0, 1); set model.net.dropout"),
         (

@@ -11,6 +11,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from brainseg.errors import reason
+from brainseg.runs.folder import RunFolder
 from brainseg.sweep.launch import _prepare_data
 from brainseg.sweep.worker import keep_failure, refuse, train_cell
 from tests.conftest import composed, tiny_cell
@@ -34,6 +35,37 @@ def test_a_disk_that_takes_nothing_is_named_with_the_remedy(code: int, remedy: s
     line = reason(OSError(code, os.strerror(code), "/runs/history.csv"))
     assert line.startswith(f"/runs/history.csv: {os.strerror(code)}; ")
     assert remedy in line
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (RuntimeError("unable to allocate shared memory(shm) for file"), "--shm-size"),
+        (RuntimeError("DataLoader worker (pid 3) is killed by signal: Bus error. It"), "workers=0"),
+        (OSError(errno.EROFS, "Read-only file system"), "--shm-size"),
+        (RuntimeError("[enforce fail at x.cc] . PytorchStreamWriter failed writing"), "free space"),
+        (TypeError("Scans() got an unexpected keyword argument 'a'"), "correct its name"),
+    ],
+)
+def test_a_limit_of_the_system_is_named_with_its_remedy(error: Exception, words: str) -> None:
+    assert words in reason(error)
+    assert not reason(error).startswith(type(error).__name__)
+
+
+def test_a_worker_that_is_terminated_with_its_group_is_an_interruption(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Terminated. ")
+
+    monkeypatch.setattr("brainseg.sweep.worker._train", killed)
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    config = composed(tmp_path / "cell")
+    HydraConfig.instance().set_config(config)
+    with pytest.raises(SystemExit) as stop:
+        train_cell(config)
+    assert stop.value.code == 143
+    assert RunFolder(tmp_path / "cell").failure is None
 
 
 class Broken(Dataset[int]):

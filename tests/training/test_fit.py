@@ -1,3 +1,4 @@
+import json
 import os
 from pathlib import Path
 
@@ -6,15 +7,20 @@ import pandas as pd
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import nn
 
+from brainseg import hardware
 from brainseg.config import instantiate
+from brainseg.evaluate.evaluation import evaluate
+from brainseg.evaluate.request import Request
 from brainseg.metrics import dice
+from brainseg.module import SegmentationModule
 from brainseg.runs.cell import Cell
 from brainseg.runs.checkpoint import load_checkpoint
 from brainseg.runs.folder import BEST, LAST, RunFolder
-from brainseg.training.build import load_module
+from brainseg.training.build import build_trainer, load_module
 from brainseg.training.fit import fit
-from tests.conftest import same_weights, tiny_cell, without_times
+from tests.conftest import same_weights, tiny_cell, tiny_config, without_times
 
 SCORES = {"dice", "iou", "precision", "recall", "accuracy", "bce", "loss"}
 
@@ -215,6 +221,56 @@ def test_tensorboard_has_curves_panels_and_hyperparameters(finished: Cell) -> No
     scores = RunFolder(finished.folder).required_metrics["scores"]
     assert final == pytest.approx(scores["best"]["test"]["dice"])
     assert any("hparams" in name for name in events.summary_metadata)
+
+
+def test_every_number_is_the_same_wherever_it_is_read(tmp_path: Path) -> None:
+    cell = tiny_cell(tmp_path / "run", "batch_size=3", "epochs=3")  # 3 divides no split
+    fit(cell, title="test")
+    metrics = RunFolder(cell.folder).required_metrics
+    final = metrics["scores"]["best"]["val"]
+    epoch = metrics["best_epoch"]
+    rows = pd.read_csv(cell.folder / "history.csv").set_index("epoch")
+    events = EventAccumulator(str(cell.folder / "tensorboard")).Reload()
+    for name in ("loss", "dice", "iou", "precision", "recall", "accuracy"):
+        logged = [event.value for event in events.Scalars(f"val/{name}")]
+        assert rows.loc[epoch, f"val/{name}"] == pytest.approx(final[name], rel=1e-6), name
+        assert logged == pytest.approx(rows[f"val/{name}"].tolist(), rel=1e-6), name
+    evaluate(Request(runs=(cell.folder,), split="val"))
+    card = json.loads(next(cell.folder.glob("evaluate/**/card.json")).read_text())
+    for name in ("dice", "iou", "precision", "recall"):
+        assert card["overlap"]["patient"][name]["value"] == pytest.approx(final[name], rel=1e-6), name
+
+
+def test_an_epochs_loss_counts_every_slice_once_in_a_smaller_last_batch_too() -> None:
+    module = SegmentationModule(nn.Conv2d(1, 1, 1), lambda logits, mask: mask.mean(), patients=1)
+    sizes = (4, 4, 1)
+    for size, value in zip(sizes, (1.0, 1.0, 0.0), strict=True):
+        mask, patient = torch.full((size, 1, 2, 2), value), torch.zeros(size, dtype=torch.int64)
+        module.validation_step({"image": mask, "mask": mask, "patient": patient}, 0)
+    assert module.val_loss.compute() == pytest.approx(8 / 9)
+
+
+def test_a_validation_loss_that_is_not_finite_ends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = SegmentationModule.validation_step
+
+    def broken(self: SegmentationModule, batch: dict[str, torch.Tensor], batch_idx: int) -> None:
+        step(self, batch, batch_idx)
+        self.val_loss.update(torch.tensor(float("nan")))
+
+    monkeypatch.setattr(SegmentationModule, "validation_step", broken)
+    with pytest.raises(FloatingPointError, match=r"^val/loss is nan in epoch 1; .*optimizer\.lr"):
+        fit(tiny_cell(tmp_path / "run"), title="run")
+
+
+def test_clipping_that_lightning_cannot_do_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny_config("+trainer.gradient_clip_val=1.0", "trainer.precision=16-mixed")
+    monkeypatch.setattr(hardware, "resolve", lambda trainer: {"precision": "16-mixed"})
+    with pytest.raises(ValueError, match=r"gradient_clip_val=1\.0 .*optimizer\.fused=false"):
+        build_trainer(config, tmp_path, [])
 
 
 def test_a_launchers_variables_change_nothing(
