@@ -1,15 +1,12 @@
 """The configuration: where it lies, how it is composed, how its objects are made."""
 
-import math
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from functools import cache
+from collections.abc import Iterator
 from pathlib import Path
 from types import FunctionType
 from typing import Any
 
 import hydra
-import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
@@ -118,148 +115,6 @@ def _below(name: str, packages: tuple[str, ...]) -> bool:
 
 def _first_given(*values: Any) -> Any:
     return next((value for value in values if value is not None), None)
-
-
-_LONGEST_NAME = 200  # of the 255 that a file system allows: locks are named after a folder
-
-# Values of others that are taken without a word and then ruin a run; where the key is there.
-_RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
-    ("norm.momentum", lambda value: 0 < value <= 1, "above 0 and at most 1"),
-    ("norm.eps", lambda value: 0 < value < math.inf, "a number > 0"),
-    ("scheduler.patience", lambda value: value >= 0, "0 or more epochs"),
-    ("scheduler.factor", lambda value: 0 < value < 1, "above 0 and below 1"),
-    ("callbacks.early_stopping.patience", lambda value: value >= 1, "1 epoch or more"),
-    ("callbacks.panel.slices", lambda value: value >= 1, "1 or more"),
-    ("callbacks.panel.every", lambda value: value >= 1, "1 epoch or more"),
-)
-
-# Trainer options that brainseg sets itself, or cannot do without, and what to do instead.
-_SET_BY_BRAINSEG = {
-    "barebones": "brainseg needs what it leaves out",
-    "check_val_every_n_epoch": "every epoch is scored",
-    "enable_checkpointing": "every epoch is kept, so that a run resumes",
-    "enable_model_summary": "the log tells the number of parameters",
-    "enable_progress_bar": "it is drawn on a terminal alone",
-    "fast_dev_run": "use trainer=debug",
-    "log_every_n_steps": "history.csv has a row per epoch",
-    "max_steps": "set epochs=N",
-    "max_time": "set limit=HOURS",
-    "min_epochs": "set epochs=N",
-    "min_steps": "set epochs=N",
-    "num_sanity_val_steps": "the first epoch shows what fails",
-    "overfit_batches": "use trainer=debug",
-    "reload_dataloaders_every_n_epochs": "the slices are the same in every epoch",
-    "use_distributed_sampler": "a cell trains on one device",
-    "val_check_interval": "every epoch is scored once",
-    "devices": "a cell trains on one device; choose the card with CUDA_VISIBLE_DEVICES=N",
-    "num_nodes": "a cell trains on one device of one machine",
-    "strategy": "a cell trains on one device",
-    "max_epochs": "set epochs=N",
-    "callbacks": "set callbacks.NAME=...",
-    "plugins": "brainseg sets its own",
-    "logger": "brainseg writes TensorBoard and history.csv",
-    "default_root_dir": "set name=... or hydra.run.dir=...",
-}
-
-
-def check(config: Mapping[str, Any]) -> None:
-    """Refuse values that no training can run with, before anything is made.
-
-    Raises:
-        ValueError: names the value, the rule and the remedy.
-    """
-    _check_keys(config)
-    for key in ("epochs", "batch_size"):
-        _require(config, key, _is_whole(config[key]) and config[key] >= 1, "a whole number >= 1")
-    seed = config["seed"]
-    _require(config, "seed", _is_whole(seed) and 0 <= seed < 2**32, "a whole number >= 0")
-    workers = config["workers"]
-    good = workers == "auto" or (_is_whole(workers) and workers >= 0)
-    _require(config, "workers", good, "auto or a whole number >= 0")
-    for key in ("compile", "plan", "report", "force"):
-        _require(config, key, isinstance(config[key], bool), "true or false")
-    jobs = config["jobs"]
-    good = jobs == "auto" or (_is_whole(jobs) and jobs >= 1)
-    _require(config, "jobs", good, "auto or a whole number >= 1")
-    limit = config["limit"]
-    good = limit is None or _is_positive(limit)
-    _require(config, "limit", good, "null or a number of hours > 0")
-    question = config["question"]
-    _require(config, "question", question is None or isinstance(question, str), "null or words")
-    rate = config["optimizer"]["lr"]
-    if not _is_positive(rate):
-        raise ValueError(f"optimizer.lr={rate} must be a number > 0; set optimizer.lr=1e-3")
-    for key in _SET_BY_BRAINSEG:
-        if key in config["trainer"]:
-            raise ValueError(
-                f"trainer.{key}={config['trainer'][key]} must be left out: {_SET_BY_BRAINSEG[key]}"
-            )
-    for part in ("train", "val"):
-        share = config["trainer"].get(f"limit_{part}_batches")
-        if share is not None and not _is_positive(share):
-            key = f"trainer.limit_{part}_batches"
-            raise ValueError(f"{key}={share} must be a number > 0; leave it out for all batches")
-    for key, good, rule in _RANGES:
-        value: Any = config
-        for word in key.split("."):
-            value = value.get(word) if isinstance(value, Mapping) else None
-        if value is not None and not (_is_number(value) and good(value)):
-            raise ValueError(f"{key}={value} must be {rule}; set {key}=... to one")
-    check_name(config["name"])
-
-
-def _check_keys(config: Mapping[str, Any]) -> None:
-    """Refuse groups that are left out (`~group`) and keys that nothing reads (`+key`)."""
-    groups, known = _keys()
-    if lacking := [name for name in groups if name not in config]:
-        raise ValueError(
-            f"~{lacking[0]} leaves out what every run needs; give {lacking[0]}=OPTION, as of --help"
-        )
-    if unknown := [key for key in config if key not in known]:
-        raise ValueError(
-            f"{unknown[0]}={config[unknown[0]]} is read by nothing; leave it out, or correct its "
-            "name (--help lists them)"
-        )
-
-
-@cache
-def _keys() -> tuple[list[str], set[str]]:
-    """The groups that `conf/train.yaml` names, and all its keys."""
-    content = yaml.safe_load((CONF / "train.yaml").read_text(encoding="utf-8"))
-    named = [name for entry in content.pop("defaults") if entry != "_self_" for name in entry]
-    groups = [name for name in named if " " not in name and name != "experiment"]
-    return groups, {*groups, *content}
-
-
-def check_name(name: object) -> None:
-    """Refuse a name that is no single folder; None leaves it to the experiment or the date.
-
-    Raises:
-        ValueError: names the rule and the remedy.
-    """
-    plain = isinstance(name, str | int) and name != "" and not str(name).startswith(".")
-    if name is not None and (not plain or set(str(name)) & set("/\\=,")):
-        raise ValueError(f"name={name} must be a plain folder name; try name=paper")
-    if len(str(name).encode()) > _LONGEST_NAME:
-        short = f"{str(name)[:20]}..."
-        raise ValueError(f"name={short} must have at most {_LONGEST_NAME} bytes; try name=paper")
-
-
-def _require(config: Mapping[str, Any], key: str, good: bool, rule: str) -> None:
-    if not good:
-        raise ValueError(f"{key}={config[key]} must be {rule}; set {key}=... to one")
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_positive(value: object) -> bool:
-    return _is_number(value) and 0 < value < math.inf  # type: ignore[operator]
 
 
 # at import, for the workers of any launcher

@@ -77,7 +77,10 @@ def left_out(root: Path, again: Collection[Path], other: Collection[str], system
     lines = []
     if again:
         places = sorted({str(path.parent.relative_to(root)) for path in again})
-        lines.append(f"{len(again)} folders that are there again, in {_some(places)}")
+        lines.append(
+            f"{len(again)} folders that are there again (links, or the same names, sizes and "
+            f"middle slice), in {_some(places)}"
+        )
     if other:
         lines.append(f"{len(other)} files that are no scans: {_some(sorted(set(other)))}")
     if system:

@@ -22,6 +22,7 @@ from brainseg.config import compose, instantiate
 from brainseg.data.cache import Scans
 from brainseg.data.transforms import transform
 from brainseg.errors import reason
+from brainseg.values import check_types
 
 __all__ = ["contact_sheet", "main"]
 
@@ -74,6 +75,7 @@ def main(arguments: list[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         cfg = compose(given.overrides)
+        check_types(OmegaConf.to_container(cfg, resolve=True))
         scans: Scans = instantiate(cfg.data)
         augment: A.Compose = instantiate(cfg.augment)
         scans.prepare()

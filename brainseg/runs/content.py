@@ -6,9 +6,11 @@ They raise whatever a broken file makes them raise; `RunFolder` turns that into 
 import csv
 import json
 import math
-from typing import Any
+from typing import Annotated, Any, Required
 
 import yaml
+from pydantic import Field, TypeAdapter, ValidationError
+from typing_extensions import TypedDict  # pydantic asks for it before Python 3.12
 
 PARTS = ("train", "val", "test")
 
@@ -38,20 +40,56 @@ def history(text: str) -> list[dict[str, float]]:
     return rows
 
 
+class _Seconds(TypedDict):
+    start: float
+    epochs: float
+    scoring: float
+
+
+class _Metrics(TypedDict, total=False):
+    """Types in `metrics.json`; earlier revisions wrote some of it alone."""
+
+    scores: Required[dict[str, dict[str, dict[str, float]]]]
+    best_epoch: Required[Annotated[int, Field(ge=1)]]
+    epochs: Required[Annotated[int, Field(ge=1)]]
+    stopped_early: bool
+    norm: str
+    loss: str
+    seed: Required[int]
+    split: Required[dict[str, Any]]
+    data: Required[dict[str, str | int]]
+    parameters: int
+    precision: str
+    seconds: Required[_Seconds]
+    peak_memory_mb: dict[str, float]
+    hardware: dict[str, str | int]
+    versions: dict[str, str]
+    git: str | None
+    source: str
+    sessions: list[dict[str, Any]]
+    command: str
+    date: str
+
+
+class _Split(TypedDict):
+    leaky: bool
+    members: dict[str, list[str]]
+
+
 def metrics(text: str) -> dict[str, Any]:
     """`metrics.json`, in today's form, with all that somebody reads."""
     content = dict(json.loads(text))
     split = dict(content["split"])
     members = split.get("members", split)  # no level between in the first versions
-    members = {part: list(members[part]) for part in PARTS}
-    content["split"] = {"leaky": bool(split["leaky"]), "members": members}
-    numbers = [content[key] for key in ("epochs", "best_epoch", "seed")]
-    numbers += [content["seconds"][key] for key in ("start", "epochs", "scoring")]
-    numbers += [content["scores"]["best"]["val"]["dice"]]
-    numbers += [each.get("dice", 0) for each in content["scores"]["best"].values()]
+    members = {part: members[part] for part in PARTS}
+    content["split"] = _of(_Split, {"leaky": split["leaky"], "members": members})
+    _of(_Metrics, content)
+    best = content["scores"]["best"]
+    numbers = [*content["seconds"].values(), best["val"]["dice"]]
+    numbers += [each.get("dice", 0) for each in best.values()]
     if not all(math.isfinite(number) for number in numbers):
         raise ValueError("a number in it is not finite")
-    str(content["data"]["fingerprint"])
+    content["data"]["fingerprint"]
     return content
 
 
@@ -63,6 +101,17 @@ def failure(text: str) -> str:
 def split(text: str) -> dict[str, Any]:
     """`split.json`."""
     return dict(json.loads(text))
+
+
+def _of(kind: Any, content: dict[str, Any]) -> dict[str, Any]:
+    """The content, if its types are those declared; keys that are not declared are let through."""
+    try:
+        TypeAdapter(kind).validate_python(content, strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ValueError(f"{where}: {first['msg']}") from error
+    return content
 
 
 def _yaml(text: str) -> dict[str, Any]:

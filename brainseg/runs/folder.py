@@ -104,7 +104,13 @@ class RunFolder:
     @cached_property
     def choices(self) -> dict[str, str]:
         """The option chosen in each group, `{"norm": "group", ...}`."""
-        return self._read(CHOICES, content.choices) or {}
+        chosen = self._read(CHOICES, content.choices)
+        if chosen is None and (self.path / CONFIG).exists():  # which was written after it
+            raise ValueError(
+                f"{self.path / CHOICES} is missing; move {self.path} away and give the run's "
+                "command again"
+            )
+        return chosen or {}
 
     @cached_property
     def split(self) -> dict[str, Any] | None:

@@ -14,7 +14,6 @@ from typing import Any
 from omegaconf import DictConfig, read_write
 
 from brainseg import hardware
-from brainseg.config import check
 from brainseg.errors import terminable
 from brainseg.files import only_one
 from brainseg.runs.cell import Cell, finished_in
@@ -25,6 +24,7 @@ from brainseg.sweep.plan import plan
 from brainseg.sweep.process import Child, Slot
 from brainseg.sweep.table import text
 from brainseg.sweep.worker import Turn, cell_of, fingerprint, interrupted, resolved
+from brainseg.values import check
 
 _USUAL_MEMORY = 3000  # MB of a cell of which nothing is known, its share of torch included
 

@@ -22,7 +22,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from brainseg import logs
-from brainseg.config import check, instantiate
+from brainseg.config import instantiate
 from brainseg.errors import INTERRUPTED, TERMINATED, reason
 from brainseg.runs.cell import Cell, finished_in
 from brainseg.runs.folder import FAILED, LAST, LOG, RunFolder
@@ -30,6 +30,7 @@ from brainseg.runs.identity import folder_name
 from brainseg.sweep import manifest
 from brainseg.sweep.plan import plan
 from brainseg.sweep.table import text
+from brainseg.values import check, check_types
 
 COMMAND = "BRAINSEG_COMMAND"  # in the environment: the command line, which workers do not have
 OURS = "brainseg"  # our launcher's name, as `hydra/launcher` has it
@@ -111,6 +112,7 @@ def fingerprint(cell: Cell) -> str | None:
         ValueError: they have faults, or there are none, and the cell is not finished.
         FileNotFoundError: likewise.
     """
+    check_types(cell.config["data"], "data")
     scans = instantiate(cell.config["data"])
     try:
         scans.prepare()

@@ -15,6 +15,7 @@ from brainseg.config import instantiate, refuse_foreign_targets
 from brainseg.data.datamodule import SegmentationDataModule
 from brainseg.module import SegmentationModule
 from brainseg.runs.checkpoint import Checkpoint, WholeFileIO, load_checkpoint, load_weights
+from brainseg.values import check_types
 
 
 def build(config: dict[str, Any]) -> tuple[SegmentationDataModule, SegmentationModule]:
@@ -23,6 +24,7 @@ def build(config: dict[str, Any]) -> tuple[SegmentationDataModule, SegmentationM
     Raises:
         ValueError: values that do not fit together; names value, rule and remedy.
     """
+    check_types(config)
     data = build_data(config)
     data.setup()
     module = build_module(config, patients=len(data.patients))
@@ -95,6 +97,7 @@ def build_trainer(
     """
     own: dict[str, Any] = config["trainer"] | hardware.resolve(config["trainer"])
     rank_zero_only.rank = 0  # type: ignore[attr-defined]  # else LOCAL_RANK=1 writes no events
+    check_types({"_target_": "lightning.Trainer", **own}, "trainer")
     clips = own["precision"] == "16-mixed" and own.get("gradient_clip_val")
     if clips and config["optimizer"].get("fused"):
         raise ValueError(

@@ -3,11 +3,12 @@ from pathlib import Path
 
 import pytest
 
-from brainseg.config import check, compose
+from brainseg.config import compose
 from brainseg.files import write_whole
 from brainseg.runs.cell import Cell
 from brainseg.runs.folder import RunFolder
 from brainseg.runs.identity import differences, folder_name, identity
+from brainseg.values import check
 from tests.conftest import plain, tiny_cell, tiny_config
 
 CHOICES = {"norm": "batch", "loss": "bce_dice"}

@@ -238,7 +238,9 @@ def test_every_number_is_the_same_wherever_it_is_read(tmp_path: Path) -> None:
     evaluate(Request(runs=(cell.folder,), split="val"))
     card = json.loads(next(cell.folder.glob("evaluate/**/card.json")).read_text())
     for name in ("dice", "iou", "precision", "recall"):
-        assert card["overlap"]["patient"][name]["value"] == pytest.approx(final[name], rel=1e-6), name
+        assert card["overlap"]["patient"][name]["value"] == pytest.approx(final[name], rel=1e-6), (
+            name
+        )
 
 
 def test_an_epochs_loss_counts_every_slice_once_in_a_smaller_last_batch_too() -> None:

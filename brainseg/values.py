@@ -1,0 +1,207 @@
+"""Values that no training can run with: refused in one line before anything is made."""
+
+import inspect
+import json
+import math
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+import hydra
+import yaml
+
+from brainseg.config import CONF
+
+_LONGEST_NAME = 200  # of the 255 that a file system allows: locks are named after a folder
+
+# Values of others that are taken without a word and then ruin a run; where the key is there.
+_RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
+    ("norm.momentum", lambda value: 0 < value <= 1, "above 0 and at most 1"),
+    ("norm.eps", lambda value: 0 < value < math.inf, "a number > 0"),
+    ("scheduler.patience", lambda value: value >= 0, "0 or more epochs"),
+    ("scheduler.factor", lambda value: 0 < value < 1, "above 0 and below 1"),
+    ("callbacks.early_stopping.patience", lambda value: value >= 1, "1 epoch or more"),
+    ("callbacks.panel.slices", lambda value: value >= 1, "1 or more"),
+    ("callbacks.panel.every", lambda value: value >= 1, "1 epoch or more"),
+)
+
+# Trainer options that brainseg sets itself, or cannot do without, and what to do instead.
+_SET_BY_BRAINSEG = {
+    "barebones": "brainseg needs what it leaves out",
+    "check_val_every_n_epoch": "every epoch is scored",
+    "enable_checkpointing": "every epoch is kept, so that a run resumes",
+    "enable_model_summary": "the log tells the number of parameters",
+    "enable_progress_bar": "it is drawn on a terminal alone",
+    "fast_dev_run": "use trainer=debug",
+    "log_every_n_steps": "history.csv has a row per epoch",
+    "max_steps": "set epochs=N",
+    "max_time": "set limit=HOURS",
+    "min_epochs": "set epochs=N",
+    "min_steps": "set epochs=N",
+    "num_sanity_val_steps": "the first epoch shows what fails",
+    "overfit_batches": "use trainer=debug",
+    "reload_dataloaders_every_n_epochs": "the slices are the same in every epoch",
+    "use_distributed_sampler": "a cell trains on one device",
+    "val_check_interval": "every epoch is scored once",
+    "devices": "a cell trains on one device; choose the card with CUDA_VISIBLE_DEVICES=N",
+    "num_nodes": "a cell trains on one device of one machine",
+    "strategy": "a cell trains on one device",
+    "max_epochs": "set epochs=N",
+    "callbacks": "set callbacks.NAME=...",
+    "plugins": "brainseg sets its own",
+    "logger": "brainseg writes TensorBoard and history.csv",
+    "default_root_dir": "set name=... or hydra.run.dir=...",
+}
+
+
+def check(config: Mapping[str, Any]) -> None:
+    """Refuse values that no training can run with, before anything is made.
+
+    Raises:
+        ValueError: names the value, the rule and the remedy.
+    """
+    _check_keys(config)
+    for key in ("epochs", "batch_size"):
+        _require(config, key, _is_whole(config[key]) and config[key] >= 1, "a whole number >= 1")
+    seed = config["seed"]
+    _require(config, "seed", _is_whole(seed) and 0 <= seed < 2**32, "a whole number >= 0")
+    workers = config["workers"]
+    good = workers == "auto" or (_is_whole(workers) and workers >= 0)
+    _require(config, "workers", good, "auto or a whole number >= 0")
+    for key in ("compile", "plan", "report", "force"):
+        _require(config, key, isinstance(config[key], bool), "true or false")
+    jobs = config["jobs"]
+    good = jobs == "auto" or (_is_whole(jobs) and jobs >= 1)
+    _require(config, "jobs", good, "auto or a whole number >= 1")
+    limit = config["limit"]
+    good = limit is None or _is_positive(limit)
+    _require(config, "limit", good, "null or a number of hours > 0")
+    question = config["question"]
+    _require(config, "question", question is None or isinstance(question, str), "null or words")
+    rate = config["optimizer"]["lr"]
+    if not _is_positive(rate):
+        raise ValueError(f"optimizer.lr={rate} must be a number > 0; set optimizer.lr=1e-3")
+    for key in _SET_BY_BRAINSEG:
+        if key in config["trainer"]:
+            raise ValueError(
+                f"trainer.{key}={config['trainer'][key]} must be left out: {_SET_BY_BRAINSEG[key]}"
+            )
+    for part in ("train", "val"):
+        share = config["trainer"].get(f"limit_{part}_batches")
+        if share is not None and not _is_positive(share):
+            key = f"trainer.limit_{part}_batches"
+            raise ValueError(f"{key}={share} must be a number > 0; leave it out for all batches")
+    for key, good, rule in _RANGES:
+        value: Any = config
+        for word in key.split("."):
+            value = value.get(word) if isinstance(value, Mapping) else None
+        if value is not None and not (_is_number(value) and good(value)):
+            raise ValueError(f"{key}={value} must be {rule}; set {key}=... to one")
+    check_name(config["name"])
+
+
+def _check_keys(config: Mapping[str, Any]) -> None:
+    """Refuse groups that are left out (`~group`) and keys that nothing reads (`+key`)."""
+    groups, known = _keys()
+    if lacking := [name for name in groups if name not in config]:
+        raise ValueError(
+            f"~{lacking[0]} leaves out what every run needs; give {lacking[0]}=OPTION, as of --help"
+        )
+    if unknown := [key for key in config if key not in known]:
+        raise ValueError(
+            f"{unknown[0]}={config[unknown[0]]} is read by nothing; leave it out, or correct its "
+            "name (--help lists them)"
+        )
+
+
+@cache
+def _keys() -> tuple[list[str], set[str]]:
+    """The groups that `conf/train.yaml` names, and all its keys."""
+    content = yaml.safe_load((CONF / "train.yaml").read_text(encoding="utf-8"))
+    named = [name for entry in content.pop("defaults") if entry != "_self_" for name in entry]
+    groups = [name for name in named if " " not in name and name != "experiment"]
+    return groups, {*groups, *content}
+
+
+def check_name(name: object) -> None:
+    """Refuse a name that is no single folder; None leaves it to the experiment or the date.
+
+    Raises:
+        ValueError: names the rule and the remedy.
+    """
+    plain = isinstance(name, str | int) and name != "" and not str(name).startswith(".")
+    if name is not None and (not plain or set(str(name)) & set("/\\=,")):
+        raise ValueError(f"name={name} must be a plain folder name; try name=paper")
+    if len(str(name).encode()) > _LONGEST_NAME:
+        short = f"{str(name)[:20]}..."
+        raise ValueError(f"name={short} must have at most {_LONGEST_NAME} bytes; try name=paper")
+
+
+def _require(config: Mapping[str, Any], key: str, good: bool, rule: str) -> None:
+    if not good:
+        raise ValueError(f"{key}={config[key]} must be {rule}; set {key}=... to one")
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_positive(value: object) -> bool:
+    return _is_number(value) and 0 < value < math.inf  # type: ignore[operator]
+
+
+def check_types(node: Any, path: str = "") -> None:
+    """Refuse values of another type than what is built with them declares.
+
+    Imports what is to be built.
+
+    Args:
+        node: a resolved configuration, or a part of it.
+        path: its key.
+
+    Raises:
+        ValueError: names key, value and the type declared.
+    """
+    if isinstance(node, list):
+        for child in node:
+            check_types(child, path)
+    if not isinstance(node, Mapping):
+        return
+    declared = _declared(node["_target_"]) if isinstance(node.get("_target_"), str) else {}
+    for key, value in node.items():
+        where = f"{path}.{key}" if path else str(key)
+        if key in declared and "_target_" not in str(value) and not _fits(value, declared[key]):
+            named = inspect.formatannotation(declared[key])
+            raise ValueError(f"{where}={value} must be {named}; set {where}=... to one")
+        check_types(value, where)
+
+
+@cache
+def _declared(target: str) -> dict[str, Any]:
+    """The parameters of a class or function, with their types where these are written down."""
+    try:
+        built = inspect.signature(hydra.utils.get_object(target), eval_str=True)
+    except Exception:  # not importable, or without a signature: building it says so
+        return {}
+    return {name: each.annotation for name, each in built.parameters.items()}
+
+
+def _fits(value: Any, declared: Any) -> bool:
+    """Whether a value is of a type; one that cannot be asked about fits."""
+    from pydantic import TypeAdapter, ValidationError
+    from pydantic.errors import PydanticUserError
+
+    if declared is inspect.Parameter.empty:
+        return True
+    try:
+        # as JSON: strict, but a list may be a tuple, and a whole number a float
+        TypeAdapter(declared).validate_json(json.dumps(value), strict=True)
+    except ValidationError:
+        return False
+    except (PydanticUserError, TypeError):
+        return True
+    return True
