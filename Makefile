@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo grid report evaluate board preview test test-slow test-gpu bench lint format clean
+.PHONY: help setup demo grid report evaluate board preview test test-slow fuzz test-gpu bench lint format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,6 +44,9 @@ test: $(READY) ## the tests, under 3 minutes on 2 cores
 
 test-slow: $(READY) ## the tests marked slow
 	$(BIN)/python -m pytest -m slow -n auto --dist load
+
+fuzz: $(READY) ## ten minutes of drawn data folders, overrides and run folders (tests/fuzz)
+	BRAINSEG_FUZZ=1 $(BIN)/python -m pytest -m slow tests/fuzz -n auto --dist loadfile --show-capture=no
 
 test-gpu: $(READY) ## the tests of a CUDA GPU, skipped where there is none
 	BRAINSEG_TEST_GPU=1 $(BIN)/python -m pytest -m gpu tests/gpu

@@ -2,7 +2,6 @@
 
 import os
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -75,7 +74,9 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise FileNotFoundError(f"{path} does not exist; give the folder of a finished run")
     try:
         checkpoint: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (EOFError, RuntimeError, UnpicklingError, KeyError, UnicodeDecodeError) as error:
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # of a broken pickle torch raises a dozen kinds
         raise ValueError(
             f"{path} is broken, or no checkpoint; move its run folder away to train anew"
         ) from error
