@@ -58,9 +58,7 @@ def test_scores_are_scikit_learns(pair: tuple[Masks, Masks], name: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(
-    "name", [name for name, pair in PAIRS.items() if pair[0].any() and pair[1].any()]
-)
+@pytest.mark.parametrize("name", ["random", "shifted", "same", "both full", "one voxel"])
 @pytest.mark.parametrize("tolerance", [0.0, 0.5, 1.6, 4.0])
 def test_borders_are_monais_at_unequal_spacing(name: str, tolerance: float) -> None:
     monai = pytest.importorskip("monai.metrics")
@@ -108,7 +106,7 @@ def test_calibration_is_torchmetrics_and_scikit_learns(sure: float) -> None:
     truth = torch.from_numpy(target.ravel()).int()
     error = torchmetrics.binary_calibration_error(logits.sigmoid().ravel(), truth, n_bins=20)
     assert calibration.calibration_error(found).value == pytest.approx(float(error), abs=1e-6)
-    brier = sklearn.brier_score_loss(target.ravel(), probs.ravel())
+    brier = sklearn.brier_score_loss(target.ravel(), probs.ravel().astype(np.float64))
     assert calibration.brier(found).value == pytest.approx(brier, abs=1e-9)
     area = sklearn.average_precision_score(target.ravel(), probs.ravel())
     assert calibration.average_precision(found).value == pytest.approx(area, abs=1e-9)
