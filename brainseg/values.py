@@ -12,6 +12,7 @@ import yaml
 
 from brainseg.config import CONF
 
+_NEEDED = {"trainer": ("accelerator", "precision"), "callbacks": ()}  # of others, a _target_
 _LONGEST_NAME = 200  # of the 255 that a file system allows: locks are named after a folder
 
 # Values of others that are taken without a word and then ruin a run; where the key is there.
@@ -27,30 +28,29 @@ _RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
 
 # Trainer options that brainseg sets itself, or cannot do without, and what to do instead.
 _SET_BY_BRAINSEG = {
-    "barebones": "brainseg needs what it leaves out",
-    "check_val_every_n_epoch": "every epoch is scored",
-    "enable_checkpointing": "every epoch is kept, so that a run resumes",
-    "enable_model_summary": "the log tells the number of parameters",
-    "enable_progress_bar": "it is drawn on a terminal alone",
-    "fast_dev_run": "use trainer=debug",
-    "log_every_n_steps": "history.csv has a row per epoch",
-    "max_steps": "set epochs=N",
-    "max_time": "set limit=HOURS",
-    "min_epochs": "set epochs=N",
-    "min_steps": "set epochs=N",
-    "num_sanity_val_steps": "the first epoch shows what fails",
-    "overfit_batches": "use trainer=debug",
-    "reload_dataloaders_every_n_epochs": "the slices are the same in every epoch",
-    "use_distributed_sampler": "a cell trains on one device",
-    "val_check_interval": "every epoch is scored once",
-    "devices": "a cell trains on one device; choose the card with CUDA_VISIBLE_DEVICES=N",
-    "num_nodes": "a cell trains on one device of one machine",
-    "strategy": "a cell trains on one device",
-    "max_epochs": "set epochs=N",
-    "callbacks": "set callbacks.NAME=...",
-    "plugins": "brainseg sets its own",
-    "logger": "brainseg writes TensorBoard and history.csv",
-    "default_root_dir": "set name=... or hydra.run.dir=...",
+    key: remedy
+    for keys, remedy in (
+        (
+            "devices num_nodes strategy use_distributed_sampler",
+            "a cell trains on one device; choose the card with CUDA_VISIBLE_DEVICES=N",
+        ),
+        ("max_epochs min_epochs max_steps min_steps", "set epochs=N"),
+        ("max_time", "set limit=HOURS"),
+        ("fast_dev_run overfit_batches", "use trainer=debug"),
+        (
+            "check_val_every_n_epoch val_check_interval num_sanity_val_steps",
+            "every epoch is scored, once",
+        ),
+        ("callbacks", "set callbacks.NAME=..."),
+        ("logger log_every_n_steps", "brainseg writes TensorBoard and history.csv"),
+        ("default_root_dir", "set name=... or hydra.run.dir=..."),
+        (
+            "barebones enable_checkpointing enable_model_summary enable_progress_bar plugins "
+            "reload_dataloaders_every_n_epochs",
+            "brainseg sets it itself",
+        ),
+    )
+    for key in keys.split()
 }
 
 
@@ -78,7 +78,7 @@ def check(config: Mapping[str, Any]) -> None:
     _require(config, "limit", good, "null or a number of hours > 0")
     question = config["question"]
     _require(config, "question", question is None or isinstance(question, str), "null or words")
-    rate = config["optimizer"]["lr"]
+    rate = config["optimizer"].get("lr")
     if not _is_positive(rate):
         raise ValueError(f"optimizer.lr={rate} must be a number > 0; set optimizer.lr=1e-3")
     for key in _SET_BY_BRAINSEG:
@@ -107,6 +107,13 @@ def _check_keys(config: Mapping[str, Any]) -> None:
         raise ValueError(
             f"~{lacking[0]} leaves out what every run needs; give {lacking[0]}=OPTION, as of --help"
         )
+    for group in groups:
+        needed = _NEEDED.get(group, ("_target_",))
+        node = config[group] if isinstance(config[group], Mapping) else {}
+        if absent := [key for key in needed if key not in node]:
+            raise ValueError(
+                f"{group}={config[group]} has no {absent[0]}; give {group}=OPTION, as of --help"
+            )
     if unknown := [key for key in config if key not in known]:
         raise ValueError(
             f"{unknown[0]}={config[unknown[0]]} is read by nothing; leave it out, or correct its "
