@@ -19,7 +19,8 @@ from omegaconf.errors import OmegaConfBaseException
 from brainseg.config import CONF
 from brainseg.errors import INTERRUPTED, reason, terminable
 from brainseg.sweep.end import Watch, conclude, open_log
-from brainseg.sweep.worker import COMMAND, command, interrupted, refuse, train_cell
+from brainseg.sweep.outcome import interrupted, refuse
+from brainseg.sweep.worker import COMMAND, command, train_cell
 from brainseg.values import check_name
 
 _FLAGS = ("-m", "--multirun", "-h", "--help", "--hydra-help", "--version", "--resolve")

@@ -1,13 +1,10 @@
 """Values that no training can run with: refused in one line before anything is made."""
 
-import inspect
-import json
 import math
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-import hydra
 import yaml
 
 from brainseg.config import CONF
@@ -159,56 +156,3 @@ def _is_number(value: object) -> bool:
 
 def _is_positive(value: object) -> bool:
     return _is_number(value) and 0 < value < math.inf  # type: ignore[operator]
-
-
-def check_types(node: Any, path: str = "") -> None:
-    """Refuse values of another type than what is built with them declares.
-
-    Imports what is to be built.
-
-    Args:
-        node: a resolved configuration, or a part of it.
-        path: its key.
-
-    Raises:
-        ValueError: names key, value and the type declared.
-    """
-    if isinstance(node, list):
-        for child in node:
-            check_types(child, path)
-    if not isinstance(node, Mapping):
-        return
-    declared = _declared(node["_target_"]) if isinstance(node.get("_target_"), str) else {}
-    for key, value in node.items():
-        where = f"{path}.{key}" if path else str(key)
-        if key in declared and "_target_" not in str(value) and not _fits(value, declared[key]):
-            named = inspect.formatannotation(declared[key])
-            raise ValueError(f"{where}={value} must be {named}; set {where}=... to one")
-        check_types(value, where)
-
-
-@cache
-def _declared(target: str) -> dict[str, Any]:
-    """The parameters of a class or function, with their types where these are written down."""
-    try:
-        built = inspect.signature(hydra.utils.get_object(target), eval_str=True)
-    except Exception:  # not importable, or without a signature: building it says so
-        return {}
-    return {name: each.annotation for name, each in built.parameters.items()}
-
-
-def _fits(value: Any, declared: Any) -> bool:
-    """Whether a value is of a type; one that cannot be asked about fits."""
-    from pydantic import TypeAdapter, ValidationError
-    from pydantic.errors import PydanticUserError
-
-    if declared is inspect.Parameter.empty:
-        return True
-    try:
-        # as JSON: strict, but a list may be a tuple, and a whole number a float
-        TypeAdapter(declared).validate_json(json.dumps(value), strict=True)
-    except ValidationError:
-        return False
-    except (PydanticUserError, TypeError):
-        return True
-    return True

@@ -10,6 +10,7 @@ from torchmetrics.functional import classification as torchmetrics
 
 from brainseg import losses
 from brainseg.evaluate import calibration
+from brainseg.evaluate.average_precision import average_precision
 from brainseg.evaluate.lesions import lesions
 from brainseg.evaluate.surface import of_volume
 from brainseg.metrics import SCORES, count
@@ -109,7 +110,7 @@ def test_calibration_is_torchmetrics_and_scikit_learns(sure: float) -> None:
     brier = sklearn.brier_score_loss(target.ravel(), probs.ravel().astype(np.float64))
     assert calibration.brier(found).value == pytest.approx(brier, abs=1e-9)
     area = sklearn.average_precision_score(target.ravel(), probs.ravel())
-    assert calibration.average_precision(found).value == pytest.approx(area, abs=1e-9)
+    assert average_precision(found.ranks).value == pytest.approx(area, abs=1e-9)
 
 
 @pytest.mark.parametrize("patients", [4, 13, 60])

@@ -226,7 +226,7 @@ def test_a_cache_deleted_while_in_use_changes_nothing(tmp_path: Path, own_cache:
 def test_a_cache_truncated_while_in_use_ends_in_one_line_and_then_resumes(
     workers: int, tmp_path: Path, own_cache: Path
 ) -> None:
-    from brainseg.sweep.worker import reason
+    from brainseg.errors import reason
 
     options = ["epochs=3", f"workers={workers}"]
     whole, odd = (tiny_cell(tmp_path / name, *options) for name in ("whole", "odd"))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brainseg.data.folders import Folder, by_parent, left_out, walk
-from brainseg.data.pictures import SUFFIXES, decode_image, decode_mask
+from brainseg.data.pictures import SUFFIXES, read_slice, size
 from brainseg.data.reader import Found, Patient, SliceError
 from brainseg.files import only_one
 
@@ -96,15 +96,15 @@ class LGG:
         slices: dict[int, list[NDArray[np.uint8]]] = {}
         problems: dict[int, list[str]] = {}
         for k, paths in enumerate(zip(patient.images, patient.masks, strict=True)):
-            slices[k], wrong = _read_slice(*paths)
+            slices[k], wrong = read_slice(*paths)
             if wrong:
                 problems[k] = wrong
         good = sorted(slices.keys() - problems.keys())
         sizes = Counter(slices[k][0].shape for k in good)
         for k in good:
-            size, usual = slices[k][0].shape, sizes.most_common(1)[0][0]
-            if size != usual:
-                line = f"{patient.images[k]}: {_size(size)}, most of the patient {_size(usual)}"
+            shape, usual = slices[k][0].shape, sizes.most_common(1)[0][0]
+            if shape != usual:
+                line = f"{patient.images[k]}: {size(shape)}, most of the patient {size(usual)}"
                 problems[k] = [line]
         if problems:
             raise SliceError(dict(sorted(problems.items())))
@@ -173,24 +173,6 @@ def _find_slices(folder: Folder) -> tuple[Patient, list[str], list[str]]:
         masks=tuple(masks[k] for k in slices),
     )
     return patient, problems, other
-
-
-def _read_slice(image: Path, mask: Path) -> tuple[list[NDArray[np.uint8]], list[str]]:
-    """Image `[H, W, 3]` and mask `[H, W]`, and what is wrong with them."""
-    arrays: list[NDArray[np.uint8]] = []
-    problems: list[str] = []
-    for path, decode in ((image, decode_image), (mask, decode_mask)):
-        try:
-            arrays.append(decode(path))
-        except ValueError as error:
-            problems.append(f"{path}: {error}")
-    if not problems and arrays[0].shape[:2] != arrays[1].shape:
-        problems.append(f"{mask}: {_size(arrays[1].shape)}, its image {_size(arrays[0].shape)}")
-    return arrays, problems
-
-
-def _size(shape: tuple[int, ...]) -> str:
-    return f"{shape[0]}x{shape[1]} pixels"
 
 
 def _download() -> Path:

@@ -13,6 +13,25 @@ SUFFIXES = (".tif", ".tiff", ".png")  # of files that keep every pixel; in any c
 Pixels = NDArray[np.uint8]
 
 
+def read_slice(image: Path, mask: Path) -> tuple[list[Pixels], list[str]]:
+    """Image [H, W, 3] and mask [H, W], and what is wrong with them, a line each with its path."""
+    arrays: list[Pixels] = []
+    problems: list[str] = []
+    for path, decode in ((image, decode_image), (mask, decode_mask)):
+        try:
+            arrays.append(decode(path))
+        except ValueError as error:
+            problems.append(f"{path}: {error}")
+    if not problems and arrays[0].shape[:2] != arrays[1].shape:
+        problems.append(f"{mask}: {size(arrays[1].shape)}, its image {size(arrays[0].shape)}")
+    return arrays, problems
+
+
+def size(shape: tuple[int, ...]) -> str:
+    """Height and width in words."""
+    return f"{shape[0]}x{shape[1]} pixels"
+
+
 def decode_image(path: Path) -> Pixels:
     """A slice [H, W, 3].
 

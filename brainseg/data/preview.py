@@ -18,11 +18,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
-from brainseg.config import compose, instantiate
+from brainseg.config import check_types, compose, instantiate
 from brainseg.data.cache import Scans
 from brainseg.data.transforms import transform
 from brainseg.errors import reason
-from brainseg.values import check_types
 
 __all__ = ["contact_sheet", "main"]
 

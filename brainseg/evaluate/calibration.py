@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from brainseg.evaluate.average_precision import ranked
 from brainseg.evaluate.interval import Estimand, Floats, ratio
 from brainseg.metrics import dice
 
@@ -21,8 +22,6 @@ _LOGITS: Floats = np.arange(-1024, 1025) / 64
 THRESHOLDS: Floats = np.unique(np.concatenate([expit(_LOGITS), CANDIDATES]))  # rising
 HALF = int(np.searchsorted(THRESHOLDS, 0.5))  # where 0.5 is among them
 FINE = len(THRESHOLDS) + 1  # bins of the histogram: between the thresholds, and beyond them
-_DISTINCT = 2**17  # probabilities of a patient that are told apart for average precision
-_DRAWN = 4096  # bins of average precision in a resample, with as many tumour pixels in each
 _COARSE = np.searchsorted(THRESHOLDS, np.arange(1, BINS) / BINS - 1e-9) + 1
 
 
@@ -37,7 +36,7 @@ class Histogram:
         tumour: those of them that are tumour, int64 [n, FINE].
         probs: the sum of their probabilities, float64 [n, FINE].
         squares: the sum over all pixels of (probability - truth) squared, float64 [n].
-        ranks: of each patient what `_ranked` gives.
+        ranks: of each patient what `average_precision.ranked` gives.
     """
 
     pixels: NDArray[np.int64]
@@ -61,7 +60,7 @@ def histogram(probs: NDArray[np.float32], target: NDArray[np.bool_]) -> Histogra
         tumour[0] += np.bincount(index[t], minlength=FINE)
         sums[0] += np.bincount(index, p, minlength=FINE)
         squares += ((p - t) ** 2).sum()
-    return Histogram(pixels, tumour, sums, squares, [_ranked(probs, target)])
+    return Histogram(pixels, tumour, sums, squares, [ranked(probs, target)])
 
 
 def together(each: list[Histogram]) -> Histogram:
@@ -111,63 +110,6 @@ def precision_recall(histogram: Histogram) -> tuple[Floats, Floats]:
         return tp / predicted, tp / histogram.tumour.sum()
 
 
-def average_precision(histogram: Histogram) -> Estimand:
-    """Sum over falling thresholds of precision times the recall gained, all pixels together.
-
-    NaN where no pixel is tumour. The probability of every tumour pixel is a threshold; in resamples
-    at most `_DRAWN` of them are, which makes a sample too low by about 1 / `_DRAWN`.
-    """
-    marked = [ranks[tumour > 0] for ranks, _, tumour in histogram.ranks]
-    thresholds = np.unique(np.concatenate(marked))
-    exact = float(_area(*_binned(histogram, thresholds).sum(1))) if len(thresholds) else np.nan
-    some = np.linspace(0, len(thresholds) - 1, min(len(thresholds), _DRAWN)).astype(int)
-    parts = _binned(histogram, thresholds[some])  # [2, n, some]
-
-    def statistic(index: NDArray[np.int64]) -> Floats:
-        return _area(*(_times_drawn(index, len(histogram)) @ part for part in parts))
-
-    return Estimand(statistic, len(histogram), exact)
-
-
-def _binned(histogram: Histogram, thresholds: NDArray[np.int32]) -> Floats:
-    """Tumour pixels, and all, from each threshold up to the next one: [2, n, thresholds]."""
-    parts = []
-    for ranks, pixels, tumour in histogram.ranks:
-        where = np.searchsorted(thresholds, ranks, side="right")  # 0: below all of them
-        binned = (np.bincount(where, each, len(thresholds) + 1)[1:] for each in (tumour, pixels))
-        parts.append(np.stack(list(binned)))
-    return np.stack(parts, axis=1)
-
-
-def _area(tumour: Floats, pixels: Floats) -> Floats:
-    """Average precision of bins [..., thresholds] between rising thresholds."""
-    tp, predicted = (part[..., ::-1].cumsum(-1) for part in (tumour, pixels))
-    with np.errstate(invalid="ignore"):
-        gained = np.diff(tp, axis=-1, prepend=0) / tp[..., -1:]
-    return np.asarray((tp / np.maximum(predicted, 1) * gained).sum(-1))
-
-
-def _ranked(probs: NDArray[np.float32], target: NDArray[np.bool_]) -> NDArray[np.int32]:
-    """Distinct probabilities as whole numbers, rising; pixels and tumour pixels of each: [3, n].
-
-    A number is made of the bits of p, or of 1 - p where that is smaller, so that it is as fine near
-    1 as near 0. Where more than `_DISTINCT` differ, all lose their last bits.
-    """
-    bits = np.minimum(probs, 1 - probs, dtype=np.float32).view(np.uint32)
-    half = np.float32(0.5).view(np.uint32)
-    numbers = np.where(probs < 0.5, bits, 2 * half - bits)
-    sorted_, dropped = np.sort((numbers << 1 | target).ravel()), 0  # the last bit is the truth
-    while True:
-        numbers = sorted_ >> 1 >> dropped
-        starts = np.flatnonzero(np.diff(numbers, prepend=numbers[0] + 1))
-        if len(starts) <= _DISTINCT:
-            break
-        dropped += 1
-    pixels = np.diff(starts, append=len(sorted_))
-    tumour = np.add.reduceat(sorted_ & 1, starts)
-    return np.stack([numbers[starts] << dropped, pixels, tumour]).astype(np.int32)
-
-
 def dice_by_threshold(histogram: Histogram) -> Floats:
     """Dice of each patient at each of `THRESHOLDS` [n, FINE - 1]; a pixel above it is tumour."""
     tp, predicted = _above(histogram.tumour), _above(histogram.pixels)
@@ -186,12 +128,6 @@ def best_threshold(histogram: Histogram) -> int:
     among = np.searchsorted(THRESHOLDS, CANDIDATES)
     best = among[means[among] >= means[among].max() - 1e-9]
     return int(best[np.abs(best - HALF).argmin()])
-
-
-def _times_drawn(index: NDArray[np.int64], patients: int) -> Floats:
-    """How often samples [..., n] hold each patient [..., patients]: sums without a copy of each."""
-    held = [np.count_nonzero(index == patient, axis=-1) for patient in range(patients)]
-    return np.stack(held, axis=-1).astype(np.float64)
 
 
 def _above(counts: NDArray[np.int64]) -> NDArray[np.int64]:

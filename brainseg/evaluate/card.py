@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from brainseg.evaluate import calibration, overlap
+from brainseg.evaluate.average_precision import average_precision
 from brainseg.evaluate.calibration import Histogram
 from brainseg.evaluate.interval import Estimand, Estimate, Floats, mean, median, ratio
 from brainseg.evaluate.measure import Measured, Rules
@@ -139,7 +140,7 @@ def _calibration(histogram: Histogram) -> Scores:
     parts: Mapping[str, Estimand] = {
         "calibration_error": calibration.calibration_error(histogram),
         "brier": calibration.brier(histogram),
-        "average_precision": calibration.average_precision(histogram),
+        "average_precision": average_precision(histogram.ranks),
     }
     return {name: each.estimate(nothing=share) for name, each in parts.items()}
 

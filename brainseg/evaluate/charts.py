@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
 
 from brainseg.evaluate import calibration
+from brainseg.evaluate.average_precision import average_precision
 from brainseg.evaluate.calibration import Histogram
 from brainseg.evaluate.interval import Floats
 from brainseg.figures.style import COLOURS, GREY, canvas, colour, marker
@@ -59,7 +60,7 @@ def precision_recall(histogram: Histogram, best: float | None) -> Figure:
     """Precision against recall of all pixels together, with the thresholds that are in use."""
     figure, (axis,) = canvas(5.6, 4.2)
     precision, recall = calibration.precision_recall(histogram)
-    area = calibration.average_precision(histogram).value
+    area = average_precision(histogram.ranks).value
     axis.plot(recall, precision, color=BLUE, label=f"average precision {area:.3f}")
     share = calibration.prevalence(histogram)
     axis.axhline(share, color=GREY, linestyle=":", label=f"by chance {share:.3f}")

@@ -29,6 +29,7 @@ METRICS = "metrics.json"
 FAILED = "failed.json"
 LOG = "train.log"
 ASIDE = ".old"
+_ANEW = "move {} away and give the run's command again"
 
 T = TypeVar("T")
 State = Literal["new", "running", "interrupted", "failed", "finished", "broken"]
@@ -42,15 +43,12 @@ class RunFolder:
 
     Attributes:
         path: the folder; it need not exist.
+        name: of the folder, and of its cell.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-
-    @property
-    def name(self) -> str:
-        """Of the folder, and of its cell."""
-        return self.path.name
+        self.name = path.name
 
     @property
     def lock(self) -> Path:
@@ -106,10 +104,7 @@ class RunFolder:
         """The option chosen in each group, `{"norm": "group", ...}`."""
         chosen = self._read(CHOICES, content.choices)
         if chosen is None and (self.path / CONFIG).exists():  # which was written after it
-            raise ValueError(
-                f"{self.path / CHOICES} is missing; move {self.path} away and give the run's "
-                "command again"
-            )
+            raise ValueError(f"{self.path / CHOICES} is missing; {_ANEW.format(self.path)}")
         return chosen or {}
 
     @cached_property
@@ -195,7 +190,7 @@ class RunFolder:
             return None
         except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
             what = f"no {error}" if isinstance(error, KeyError) else f"{error}".partition("\n")[0]
-            remedy = f"move {self.path} away and give the run's command again"
+            remedy = _ANEW.format(self.path)
             if name in (METRICS, PATIENTS):  # all that they say is in the checkpoints
                 remedy = f"delete {METRICS} and give the run's command again, which scores it anew"
             elif name == FAILED:

@@ -20,10 +20,11 @@ from brainseg.runs.cell import Cell, finished_in
 from brainseg.runs.folder import RunFolder
 from brainseg.runs.identity import differences, flat
 from brainseg.sweep import manifest, process
+from brainseg.sweep.outcome import interrupted
 from brainseg.sweep.plan import plan
 from brainseg.sweep.process import Child, Slot
 from brainseg.sweep.table import text
-from brainseg.sweep.worker import Turn, cell_of, fingerprint, interrupted, resolved
+from brainseg.sweep.worker import Turn, cell_of, fingerprint, resolved
 from brainseg.values import check
 
 _USUAL_MEMORY = 3000  # MB of a cell of which nothing is known, its share of torch included

@@ -26,7 +26,8 @@ from omegaconf import DictConfig
 from brainseg import hardware
 from brainseg.errors import TERMINATED, reason, terminable
 from brainseg.runs.cell import Cell
-from brainseg.sweep.worker import Turn, keep_failure, train_cell
+from brainseg.sweep.outcome import keep_failure
+from brainseg.sweep.worker import Turn, train_cell
 
 # What every cell would import by itself, only later: its network, its logger, Hydra's callback.
 _IMPORTED = (

@@ -4,17 +4,15 @@ Every way in which a cell can end becomes one line, and a note in its folder.
 """
 
 import logging
-import multiprocessing
 import os
 import shlex
-import shutil
 import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -22,15 +20,15 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from brainseg import logs
-from brainseg.config import instantiate
-from brainseg.errors import INTERRUPTED, TERMINATED, reason
+from brainseg.config import check_types, instantiate
+from brainseg.errors import TERMINATED
 from brainseg.runs.cell import Cell, finished_in
-from brainseg.runs.folder import FAILED, LAST, LOG, RunFolder
 from brainseg.runs.identity import folder_name
 from brainseg.sweep import manifest
+from brainseg.sweep.outcome import interrupted, leave_nothing, refuse
 from brainseg.sweep.plan import plan
 from brainseg.sweep.table import text
-from brainseg.values import check, check_types
+from brainseg.values import check
 
 COMMAND = "BRAINSEG_COMMAND"  # in the environment: the command line, which workers do not have
 OURS = "brainseg"  # our launcher's name, as `hydra/launcher` has it
@@ -87,7 +85,7 @@ def train_cell(cfg: DictConfig, turn: Turn | None = None) -> float | None:
         refuse(error, cell, listed=sweep)
         if sweep:
             return None
-        _leave_nothing(cell.folder)
+        leave_nothing(cell.folder)
         sys.exit(1)
 
 
@@ -149,54 +147,6 @@ def command(name: str) -> str:
     """The command line of this run or sweep, with the name that it was given or was run under."""
     given = os.environ.get(COMMAND, "python -m brainseg.train")
     return f"{given} {shlex.quote(f'name={name}')}"
-
-
-def interrupted(stop: BaseException, resume: str) -> NoReturn:
-    """Print the command that resumes, deaf to further signals, and exit with 130 or 143."""
-    for sign in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(sign, signal.SIG_IGN)
-    # a sweep says it for its cells
-    level = logging.DEBUG if multiprocessing.parent_process() else logging.WARNING
-    log.log(level, "interrupted; the epoch under way is lost; resume with: %s", resume)
-    sys.exit(TERMINATED if getattr(stop, "code", None) == TERMINATED else INTERRUPTED)
-
-
-def refuse(error: Exception, cell: Cell | None = None, *, listed: bool = False) -> None:
-    """Say in one line what went wrong; a traceback goes to the log file alone.
-
-    Args:
-        error: what was raised.
-        cell: the cell that failed; the reason is noted in its folder.
-        listed: note it in `sweep.json` where the folder is another cell's.
-    """
-    said = reason(error)
-    expected = not said.startswith(f"{type(error).__name__}: ")
-    if cell is not None and cell.owns_folder():
-        keep_failure(cell.folder, said)
-        if not expected:
-            said += f" (traceback in {cell.folder / LOG})"
-        if (cell.folder / LAST).is_file():
-            said += f"; resume with: {cell.command}"
-    elif cell is not None and listed:
-        manifest.write([cell], refused=said)
-    log.error(said)
-    log.debug("traceback", exc_info=error)
-
-
-def _leave_nothing(folder: Path) -> None:
-    """Remove the folder of a single run that was refused before it began: its log, and itself."""
-    if not {path.name for path in folder.iterdir()} <= {LOG, FAILED}:
-        return
-    shutil.rmtree(folder, ignore_errors=True)
-    RunFolder(folder).lock.unlink(missing_ok=True)
-
-
-def keep_failure(folder: Path, why: str) -> None:
-    """Write why a try failed into the cell's folder, if that can be written."""
-    try:
-        RunFolder(folder).keep_failure(why)
-    except OSError as error:  # such as the full disk that is the reason
-        log.debug("the reason could not be kept in %s: %s", folder, error)
 
 
 def _cell_folder(*, _root_: DictConfig) -> str:

@@ -11,11 +11,10 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from brainseg import hardware
-from brainseg.config import instantiate, refuse_foreign_targets
+from brainseg.config import check_types, instantiate, refuse_foreign_targets
 from brainseg.data.datamodule import SegmentationDataModule
 from brainseg.module import SegmentationModule
 from brainseg.runs.checkpoint import Checkpoint, WholeFileIO, load_checkpoint, load_weights
-from brainseg.values import check_types
 
 
 def build(config: dict[str, Any]) -> tuple[SegmentationDataModule, SegmentationModule]:

@@ -5,6 +5,7 @@ from sklearn.metrics import average_precision_score
 from torchmetrics.functional import classification as reference
 
 from brainseg.evaluate import calibration
+from brainseg.evaluate.average_precision import average_precision
 from brainseg.evaluate.calibration import Histogram, histogram, together
 
 Patients = list[tuple[np.ndarray, np.ndarray]]
@@ -59,7 +60,7 @@ def test_average_precision_is_scikit_learns(centre: float, spread: float) -> Non
     probs = torch.from_numpy(logits).sigmoid().numpy()
     pooled = together([histogram(p, t) for p, t in zip(probs, target, strict=True)])
     expected = average_precision_score(target.ravel(), probs.ravel())
-    assert calibration.average_precision(pooled).value == pytest.approx(expected, abs=1e-9)
+    assert average_precision(pooled.ranks).value == pytest.approx(expected, abs=1e-9)
 
 
 def test_a_resample_of_many_pixels_is_scored_nearly_as_the_pixels_are() -> None:
@@ -67,7 +68,7 @@ def test_a_resample_of_many_pixels_is_scored_nearly_as_the_pixels_are() -> None:
     target = rng.random((2, 8, 250, 250)) < 0.05
     probs = rng.beta(np.where(target, 3.0, 1.0), 4).astype(np.float32)
     pooled = together([histogram(p, t) for p, t in zip(probs, target, strict=True)])
-    found = calibration.average_precision(pooled)
+    found = average_precision(pooled.ranks)
     assert found.value == pytest.approx(
         average_precision_score(target.ravel(), probs.ravel()), abs=1e-5
     )
@@ -76,7 +77,7 @@ def test_a_resample_of_many_pixels_is_scored_nearly_as_the_pixels_are() -> None:
 
 def test_without_any_tumour_there_is_no_average_precision() -> None:
     found = histogram(np.full((1, 4, 4), 0.3, np.float32), np.zeros((1, 4, 4), bool))
-    assert np.isnan(calibration.average_precision(found).value)
+    assert np.isnan(average_precision(found.ranks).value)
 
 
 def test_dice_at_every_threshold_is_that_of_the_pixels_above_it(
@@ -146,7 +147,7 @@ def test_predicting_nothing_errs_by_the_share_of_tumour(patients: Patients) -> N
     share = calibration.prevalence(silent)
     assert calibration.brier(silent).value == pytest.approx(share)
     assert calibration.calibration_error(silent).value == pytest.approx(share)
-    assert calibration.average_precision(silent).value == pytest.approx(share)
+    assert average_precision(silent.ranks).value == pytest.approx(share)
 
 
 def test_resampled_scores_are_those_of_the_patients_drawn(patients: Patients) -> None:
@@ -154,7 +155,7 @@ def test_resampled_scores_are_those_of_the_patients_drawn(patients: Patients) ->
     for score in (
         calibration.calibration_error,
         calibration.brier,
-        calibration.average_precision,
+        lambda found: average_precision(found.ranks),
     ):
         drawn = score(together(each)).statistic(np.array([[2, 2, 0], [1, 1, 1]]))
         expected = [score(together([each[k] for k in ks])).value for ks in ((2, 2, 0), (1, 1, 1))]

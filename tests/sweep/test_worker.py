@@ -13,7 +13,8 @@ from torch.utils.data import DataLoader, Dataset
 from brainseg.errors import reason
 from brainseg.runs.folder import RunFolder
 from brainseg.sweep.launch import _prepare_data
-from brainseg.sweep.worker import keep_failure, refuse, train_cell
+from brainseg.sweep.outcome import keep_failure, refuse
+from brainseg.sweep.worker import train_cell
 from tests.conftest import composed, tiny_cell
 
 

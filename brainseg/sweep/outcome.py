@@ -1,0 +1,64 @@
+"""How a try of a cell ended, in one line and in its folder, where it did not finish."""
+
+import logging
+import multiprocessing
+import shutil
+import signal
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from brainseg.errors import INTERRUPTED, TERMINATED, reason
+from brainseg.runs.cell import Cell
+from brainseg.runs.folder import FAILED, LAST, LOG, RunFolder
+from brainseg.sweep import manifest
+
+log = logging.getLogger(__name__)
+
+
+def interrupted(stop: BaseException, resume: str) -> NoReturn:
+    """Print the command that resumes, deaf to further signals, and exit with 130 or 143."""
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sign, signal.SIG_IGN)
+    # a sweep says it for its cells
+    level = logging.DEBUG if multiprocessing.parent_process() else logging.WARNING
+    log.log(level, "interrupted; the epoch under way is lost; resume with: %s", resume)
+    sys.exit(TERMINATED if getattr(stop, "code", None) == TERMINATED else INTERRUPTED)
+
+
+def refuse(error: Exception, cell: Cell | None = None, *, listed: bool = False) -> None:
+    """Say in one line what went wrong; a traceback goes to the log file alone.
+
+    Args:
+        error: what was raised.
+        cell: the cell that failed; the reason is noted in its folder.
+        listed: note it in `sweep.json` where the folder is another cell's.
+    """
+    said = reason(error)
+    expected = not said.startswith(f"{type(error).__name__}: ")
+    if cell is not None and cell.owns_folder():
+        keep_failure(cell.folder, said)
+        if not expected:
+            said += f" (traceback in {cell.folder / LOG})"
+        if (cell.folder / LAST).is_file():
+            said += f"; resume with: {cell.command}"
+    elif cell is not None and listed:
+        manifest.write([cell], refused=said)
+    log.error(said)
+    log.debug("traceback", exc_info=error)
+
+
+def leave_nothing(folder: Path) -> None:
+    """Remove the folder of a single run that was refused before it began: its log, and itself."""
+    if not {path.name for path in folder.iterdir()} <= {LOG, FAILED}:
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    RunFolder(folder).lock.unlink(missing_ok=True)
+
+
+def keep_failure(folder: Path, why: str) -> None:
+    """Write why a try failed into the cell's folder, if that can be written."""
+    try:
+        RunFolder(folder).keep_failure(why)
+    except OSError as error:  # such as the full disk that is the reason
+        log.debug("the reason could not be kept in %s: %s", folder, error)
