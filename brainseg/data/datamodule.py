@@ -119,17 +119,18 @@ class SegmentationDataModule(L.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Slice]:
         """Load the validation slices, in order."""
-        return self.loader("val")
+        return self._loader("val")
 
     def loader(self, part: Part) -> DataLoader[Slice]:
-        """Load the slices of "train", "val" or "test" as they are, in the index's order."""
-        return self._loader(part)
+        """Load the slices of "train", "val" or "test" as they are, in the index's order, once."""
+        return self._loader(part, persistent=False)
 
     def _loader(
         self,
         part: Part,
         augment: A.Compose | None = None,
         sampler: Sampler[tuple[int, int]] | None = None,
+        persistent: bool = True,
     ) -> DataLoader[Slice]:
         rows: NDArray[np.int64] = getattr(self.split, part)
         if self.workers == 0:
@@ -139,7 +140,7 @@ class SegmentationDataModule(L.LightningDataModule):
             batch_size=self.batch_size,
             sampler=sampler,
             num_workers=self.workers,
-            persistent_workers=self.workers > 0,
+            persistent_workers=persistent and self.workers > 0,
             multiprocessing_context=_processes() if self.workers > 0 else None,
             worker_init_fn=_one_thread,
             pin_memory=self.pin,

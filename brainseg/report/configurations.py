@@ -144,15 +144,18 @@ def same_folds(members: Sequence[Configuration]) -> list[Configuration]:
 def same_model(first: Configuration, second: Configuration) -> bool:
     """Whether two configurations that differ in epochs alone chose the same epoch of one training.
 
-    That is: for every seed and fold the same best epoch, and the same test Dice of every patient.
+    That is: for every seed and fold the same weights, by their digest. Where an earlier revision
+    kept none: the same best epoch, and the same test Dice of every patient.
     """
     differ = [key for key in first.levels if first.levels[key] != second.levels.get(key)]
     if differ != ["epochs"] or first.best.shape != second.best.shape:
         return False
-    epochs = [
-        {(r.seed, r.fold): r.metrics["best_epoch"] for r in each.results}
-        for each in (first, second)
-    ]
+    digests, epochs = (
+        [{(r.seed, r.fold): r.metrics.get(key) for r in each.results} for each in (first, second)]
+        for key in ("weights", "best_epoch")
+    )
+    if None not in (*digests[0].values(), *digests[1].values()):
+        return digests[0] == digests[1]
     return epochs[0] == epochs[1] and first.best.equals(second.best)
 
 

@@ -1,5 +1,6 @@
 """Checkpoint files: written whole, read as tensors and plain containers only."""
 
+import hashlib
 import os
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,15 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(checkpoint, dict) or "config" not in checkpoint:
         raise ValueError(f"{path} holds no configuration; give a checkpoint made by brainseg")
     return checkpoint
+
+
+def digest(checkpoint: dict[str, Any]) -> str:
+    """SHA-256 of a checkpoint's weights: the same for the same network, wherever it is scored."""
+    found = hashlib.sha256()
+    for name, value in sorted(checkpoint["state_dict"].items()):
+        found.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        found.update(value.contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
 
 
 def load_weights(module: nn.Module, checkpoint: dict[str, Any]) -> None:

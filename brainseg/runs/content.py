@@ -59,7 +59,9 @@ class _Metrics(TypedDict, total=False):
     split: Required[dict[str, Any]]
     data: Required[dict[str, str | int]]
     parameters: int
+    weights: str
     precision: str
+    deterministic: bool
     seconds: Required[_Seconds]
     peak_memory_mb: dict[str, float]
     hardware: dict[str, str | int]

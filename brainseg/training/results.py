@@ -16,7 +16,8 @@ from brainseg.files import write_whole
 from brainseg.hardware import peak_memory
 from brainseg.module import SegmentationModule
 from brainseg.runs.cell import Cell
-from brainseg.runs.folder import METRICS, PATIENTS, PREDICTIONS
+from brainseg.runs.checkpoint import digest, load_checkpoint
+from brainseg.runs.folder import BEST, METRICS, PATIENTS, PREDICTIONS
 from brainseg.runs.provenance import data_state
 from brainseg.training.callbacks import History
 from brainseg.training.score import Scored
@@ -51,8 +52,10 @@ def summary(
         "seed": cell.config["seed"],
         "split": {"leaky": data.split.leaky, "members": data.members},
         "data": data_state(data),
+        "weights": digest(load_checkpoint(cell.folder / BEST)),
         "parameters": sum(p.numel() for p in module.net.parameters()),
         "precision": trainer["precision"],
+        "deterministic": bool(trainer.get("deterministic")),
         "seconds": {key: round(value, 3) for key, value in seconds.items()},
         "peak_memory_mb": peak_memory(trainer["accelerator"]),
         **history.here,

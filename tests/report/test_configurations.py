@@ -111,3 +111,16 @@ def test_another_best_epoch_is_another_model() -> None:
     dice = {"val": [0.5], "test": [0.5, 0.6]}
     made = [result({"epochs": 50}, dice), result({"epochs": 100}, dice, best_epoch=90)]
     assert not same_model(*pool(made))
+
+
+def test_the_same_weights_scored_on_another_machine_are_the_same_model() -> None:
+    made = [
+        result({"epochs": 50}, {"val": [0.5], "test": [0.5, 0.6]}),
+        result({"epochs": 100}, {"val": [0.5], "test": [0.5, 0.600001]}),
+    ]
+    assert not same_model(*pool(made))
+    for each in made:
+        each.metrics["weights"] = "digest"
+    assert same_model(*pool(made))
+    made[1].metrics["weights"] = "another"
+    assert not same_model(*pool(made))
