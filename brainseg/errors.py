@@ -44,6 +44,8 @@ def reason(error: Exception) -> str:
         if error.filename is None:  # as of a semaphore
             return f"a file, or /dev/shm: {error.strerror}; {_REMEDY[error.errno]}, or {_SHM}"
         return f"{error.filename}: {error.strerror}; {_REMEDY[error.errno]}"
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}; check the path"
     if isinstance(error, ValueError | OSError | FloatingPointError):
         return text
     return f"{kind}: {first}"

@@ -84,8 +84,8 @@ def metrics(text: str) -> dict[str, Any]:
     split = dict(content["split"])
     members = split.get("members", split)  # no level between in the first versions
     members = {part: members[part] for part in PARTS}
-    content["split"] = _of(_Split, {"leaky": split["leaky"], "members": members})
-    _of(_Metrics, content)
+    content["split"] = of(_Split, {"leaky": split["leaky"], "members": members})
+    of(_Metrics, content)
     best = content["scores"]["best"]
     numbers = [*content["seconds"].values(), best["val"]["dice"]]
     numbers += [each.get("dice", 0) for each in best.values()]
@@ -105,10 +105,14 @@ def split(text: str) -> dict[str, Any]:
     return dict(json.loads(text))
 
 
-def _of(kind: Any, content: dict[str, Any]) -> dict[str, Any]:
-    """The content, if its types are those declared; keys that are not declared are let through."""
+def of(kind: Any, content: dict[str, Any]) -> dict[str, Any]:
+    """The content of a JSON file, if its types are those declared; other keys are let through.
+
+    Raises:
+        ValueError: names the first that is not, and what it should be.
+    """
     try:
-        TypeAdapter(kind).validate_python(content, strict=True)
+        TypeAdapter(kind).validate_json(json.dumps(content), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))

@@ -9,6 +9,7 @@ from typing import Any
 
 from brainseg.files import only_one, write_whole
 from brainseg.runs.cell import Cell
+from brainseg.runs.content import of as content_of
 from brainseg.runs.folder import CONFIG, RunFolder
 
 MANIFEST = "sweep.json"
@@ -127,11 +128,12 @@ def _read(folder: Path) -> Manifest:
     path = folder / MANIFEST
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        cells = {str(name): Listed(**each) for name, each in content["cells"].items()}
+        known = content_of(dict[str, Listed], content["cells"])
+        cells = {name: Listed(**each) for name, each in known.items()}
         return Manifest(folder, str(content["command"]), cells)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(
-            f"{path} is broken ({type(error).__name__}: {error}); remove it and start the sweep's "
+            f"{path} is broken ({error}); remove it and start the sweep's "
             "command again, which writes it anew and loses no result"
         ) from error
 

@@ -129,7 +129,7 @@ def accounted(root: Path, path: Path, read: set[Path], problems: list[str]) -> b
     named = "\n".join(problems)
     if f"{path}: " in named or any(f"{folder}: " in named for folder in path.parents):
         return True
-    same = [other for other in read if other.name == path.name and other != path]
+    same = (other for other in root.rglob(path.name) if other != path and other.is_file())
     sizes = (other.stat().st_size for other in same if other.parent.name == path.parent.name)
     return path.exists() and path.stat().st_size in sizes  # as the line says of a folder again
 
