@@ -77,7 +77,7 @@ def check_types(node: Any, path: str = "") -> None:
     for key, value in node.items():
         where = f"{path}.{key}" if path else str(key)
         if key in declared and "_target_" not in str(value) and not _fits(value, declared[key]):
-            named = inspect.formatannotation(declared[key])
+            named = inspect.formatannotation(declared[key]).replace("Literal[", "one of [")
             raise ValueError(f"{where}={value} must be {named}; set {where}=... to one")
         check_types(value, where)
 

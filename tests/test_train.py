@@ -23,9 +23,7 @@ FAST = [word for word in TINY if not word.startswith("epochs")]
 
 
 def command(*words: str) -> list[str]:
-    multirun = [word for word in words if word == "-m"]  # before all overrides, as argparse wants
-    others = [word for word in words if word != "-m"]
-    return [sys.executable, "-m", "brainseg.train", *multirun, *FAST, *others]
+    return [sys.executable, "-m", "brainseg.train", *FAST, *words]  # also -m behind overrides
 
 
 def run(folder: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -148,7 +146,7 @@ def test_bad_input_ends_in_one_line_and_a_non_zero_status(
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
-    [["epochs=0"], ["data=lgg", "data.root=/nowhere"], ["split.fold=7"], ["+data.eopchs=3"]],
+    [["epochs=0"], ["data.root=/dev/null/x"], ["split.fold=7"], ["+data.eopchs=3"]],
     ids=" ".join,
 )
 def test_a_run_that_is_refused_before_it_begins_leaves_nothing(
@@ -166,6 +164,36 @@ def test_flags_may_stand_anywhere(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_question_with_a_comma_is_kept_whole_or_refused(tmp_path: Path) -> None:
+    done = run(tmp_path, "-m", "question=Which norm, batch or group?", "plan=true")
+    assert done.returncode == 1
+    assert "cannot be swept" in done.stdout
+    done = run(tmp_path, "-m", "question='Which norm, batch or group?'", "plan=true")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_a_signal_to_the_process_group_is_an_interruption(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        command("workers=2", "epochs=500", "name=a"),
+        cwd=tmp_path,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    until = time.monotonic() + 120
+    while not (tmp_path / "outputs/a/history.csv").is_file() and time.monotonic() < until:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGTERM)  # as timeout, scancel and containers send it
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 143, said
+    assert "interrupted; the epoch under way is lost" in said.splitlines()[-1]
+    assert not (tmp_path / "outputs/a/failed.json").exists()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -180,7 +208,7 @@ def test_flags_may_stand_anywhere(tmp_path: Path) -> None:
         (["split.fold=7"], "fold=7 must be"),
         (["data.modalities=[t1]"], "must be some of pre, flair, post"),
         (["trainer=gpu"], "trainer=gpu needs a CUDA GPU"),
-        (["model.net.upsample=nearest"], "upsample=nearest is unknown"),
+        (["model.net.upsample=nearest"], "upsample=nearest must be one of ['transposed', 'bilinear']"),
         (["loss.smooth=0"], "smooth=0 must be above 0"),
     ],
 )
