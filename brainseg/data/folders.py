@@ -77,14 +77,12 @@ def left_out(root: Path, again: Collection[Path], other: Collection[str], system
     lines = []
     if again:
         places = sorted({str(path.parent.relative_to(root)) for path in again})
-        lines.append(
-            f"{len(again)} folders that are there again (links, or the same names, sizes and "
-            f"middle slice), in {_some(places)}"
-        )
+        alike = "links, or the same names, sizes and middle slice"
+        lines.append(f"folders that are there again ({len(again)}; {alike}), in {_some(places)}")
     if other:
-        lines.append(f"{len(other)} files that are no scans: {_some(sorted(set(other)))}")
+        lines.append(f"files that are no scans ({len(other)}): {_some(sorted(set(other)))}")
     if system:
-        lines.append(f"{system} files or folders of the system")
+        lines.append(f"files and folders of the system ({system})")
     return lines
 
 

@@ -26,8 +26,11 @@ def interrupted(stop: BaseException, resume: str) -> NoReturn:
     sys.exit(TERMINATED if getattr(stop, "code", None) == TERMINATED else INTERRUPTED)
 
 
-def refuse(error: Exception, cell: Cell | None = None, *, listed: bool = False) -> None:
+def refuse(error: Exception, cell: Cell | None = None, *, listed: bool = False) -> bool:
     """Say in one line what went wrong; a traceback goes to the log file alone.
+
+    Returns:
+        Whether it is an error with a known remedy: nobody needs the traceback.
 
     Args:
         error: what was raised.
@@ -46,6 +49,7 @@ def refuse(error: Exception, cell: Cell | None = None, *, listed: bool = False) 
         manifest.write([cell], refused=said)
     log.error(said)
     log.debug("traceback", exc_info=error)
+    return expected
 
 
 def leave_nothing(folder: Path) -> None:

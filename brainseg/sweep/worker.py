@@ -82,10 +82,11 @@ def train_cell(cfg: DictConfig, turn: Turn | None = None) -> float | None:
     except Exception as error:
         if f"signal: {signal.strsignal(signal.SIGTERM)}" in str(error):  # to a worker, and to all
             interrupted(SystemExit(TERMINATED), cell.command)
-        refuse(error, cell, listed=sweep)
+        expected = refuse(error, cell, listed=sweep)
         if sweep:
             return None
-        leave_nothing(cell.folder)
+        if expected:
+            leave_nothing(cell.folder)
         sys.exit(1)
 
 

@@ -297,7 +297,7 @@ def test_two_lines_say_what_is_read_and_what_is_left_out(
     make()  # also from the cache
     assert caplog.messages[-2:] == [
         f"reads 3 patients, 19 slices in {lgg_root}",
-        "leaves out: 1 files that are no scans: data.csv",
+        "leaves out: files that are no scans (1): data.csv",
     ]
     (lgg_root / "data.csv").unlink()
     damage(lgg_root)

@@ -141,10 +141,10 @@ def test_what_is_no_scan_is_left_out_with_a_word_and_the_system_is_ignored(lgg_r
     assert len(found.patients) == 3
     assert not found.problems
     assert found.left_out == [
-        "1 folders that are there again (links, or the same names, sizes and middle slice), in "
+        "folders that are there again (1; links, or the same names, sizes and middle slice), in "
         f"kaggle_3m/{SECOND}",
-        "2 files that are no scans: data.csv, notes.txt",
-        "3 files or folders of the system",
+        "files that are no scans (2): data.csv, notes.txt",
+        "files and folders of the system (3)",
     ]
 
 
@@ -177,7 +177,7 @@ def test_a_second_tree_with_other_pixels_in_files_of_the_same_size_is_a_fault(
     assert len(patients) == 3
     (line,) = problems
     assert "TCGA_CS_0001 has another folder" in line
-    assert [line.partition(" (")[0] for line in left_out] == ["2 folders that are there again"]
+    assert [line.partition(";")[0] for line in left_out] == ["folders that are there again (2"]
 
 
 def test_a_folder_that_may_not_be_entered_is_a_fault(
