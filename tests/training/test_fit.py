@@ -270,7 +270,7 @@ def test_clipping_that_lightning_cannot_do_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = tiny_config("+trainer.gradient_clip_val=1.0", "trainer.precision=16-mixed")
-    monkeypatch.setattr(hardware, "resolve", lambda trainer: {"precision": "16-mixed"})
+    monkeypatch.setattr(hardware, "resolve", lambda _: {"precision": "16-mixed"})
     with pytest.raises(ValueError, match=r"gradient_clip_val=1\.0 .*optimizer\.fused=false"):
         build_trainer(config, tmp_path, [])
 
