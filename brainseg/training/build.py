@@ -105,10 +105,10 @@ def build_trainer(
         )
     named = [instantiate(node) for node in config["callbacks"].values() if node is not None]
     bars: list[L.Callback] = [TQDMProgressBar(leave=False)] if bar else []
-    # on a card the shapes are always the same, so that its fastest kernels can be looked for
-    fixed = {"benchmark": own["accelerator"] == "gpu" and not own.get("deterministic")}
+    # shapes are always the same, so that cuDNN can look for its fastest kernels
+    own.setdefault("benchmark", own["accelerator"] == "gpu" and not own.get("deterministic"))
     return L.Trainer(
-        **fixed | own,
+        **own,
         devices=1,
         max_epochs=config["epochs"],
         default_root_dir=folder,
