@@ -10,6 +10,7 @@ from benchmarks.interleave import interleave
 from benchmarks.loops import OurLoop, warm_up
 from benchmarks.row import Row, at_least
 from benchmarks.scale import Scale
+from brainseg.data.dataset import scaled
 from brainseg.training.build import build
 
 
@@ -21,7 +22,7 @@ def rows(scale: Scale) -> Iterator[Row]:
         loader = data.train_dataloader()
         count = min(steps(case), len(loader) - warm_up())
         batches = [
-            {key: value.to(device()) for key, value in batch.items()}
+            scaled({key: value.to(device()) for key, value in batch.items()})
             for batch in islice(loader, warm_up() + count)
         ]
         ready = DataLoader(batches, batch_size=None)  # type: ignore[var-annotated, arg-type]

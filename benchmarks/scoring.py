@@ -12,6 +12,7 @@ from benchmarks.row import Row, at_most
 from benchmarks.scale import Case, Scale
 from benchmarks.timing import timed
 from brainseg.data.datamodule import SegmentationDataModule
+from brainseg.data.dataset import scaled
 from brainseg.hardware import keep_freed_memory
 from brainseg.module import SegmentationModule
 from brainseg.training.build import build
@@ -42,7 +43,7 @@ def _contenders(case: Case) -> dict[str, Contender]:
     module.to(device()).eval()
     keep_freed_memory()
     precision = trainer(config).precision_plugin.forward_context
-    ready = [batch["image"].to(device()) for batch in data.val_dataloader()]
+    ready = [scaled(batch)["image"].to(device()) for batch in data.val_dataloader()]
     return {
         "forward": lambda: _forward(module, ready, precision),
         "validation": lambda: _validate(module, data, precision),
@@ -65,7 +66,7 @@ def _validate(
     with timed() as watch, precision():
         for k, batch in enumerate(data.val_dataloader()):
             on_device = {key: value.to(device()) for key, value in batch.items()}
-            module.validation_step(on_device, k)
+            module.validation_step(scaled(on_device), k)
     return watch.seconds
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import MeanMetric
 
+from brainseg.data.dataset import scaled
 from brainseg.metrics import PatientScores
 
 Batch = dict[str, Tensor]
@@ -19,7 +20,8 @@ THRESHOLD = 0.0  # on logits: a probability of one half
 class SegmentationModule(L.LightningModule):
     """Trains `net` with `loss` and scores every epoch by patient.
 
-    A batch is `{"image": [B, C, H, W], "mask": [B, K, H, W] in {0, 1}, "patient": [B]}`.
+    A batch is `{"image": [B, C, H, W], "mask": [B, K, H, W] in {0, 1}, "patient": [B]}`, float32,
+    or bytes as the data module's loaders have them, which are scaled on the device.
     Logs `train/` and `val/` loss, dice, iou, precision, recall and accuracy once an epoch; the
     train scores are those of the augmented slices while the weights still move.
 
@@ -135,6 +137,7 @@ class SegmentationModule(L.LightningModule):
         checkpoint["preprocessing"] = self.preprocessing
 
     def _step(self, batch: Batch, mean_loss: MeanMetric, scores: PatientScores) -> Tensor:
+        batch = scaled(batch)  # here, on the device
         logits = self(batch["image"])
         loss = self.loss(logits, batch["mask"])
         # every slice counts once, in a smaller last batch too; a weight waits for the device, and

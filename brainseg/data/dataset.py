@@ -1,4 +1,4 @@
-"""Slices as tensors: the data set of one split."""
+"""Slices as tensors: the data set of one split, and what the network gets of its batches."""
 
 from typing import TypedDict
 
@@ -14,12 +14,31 @@ from brainseg.data.transforms import transform
 
 
 class Slice(TypedDict):
-    """One slice; a batch holds the same keys, stacked along a first axis B."""
+    """One slice; a batch holds the same keys, stacked along a first axis B.
 
-    image: Tensor  # float32 [C, H, W]
-    mask: Tensor  # float32 [1, H, W], 0 or 1
+    Bytes, so that loader processes and the way to a card have a quarter to move: `scaled` makes
+    of a batch what the network gets.
+    """
+
+    image: Tensor  # uint8 [C, H, W]
+    mean: Tensor  # float32 [C]; to be subtracted
+    deviation: Tensor  # float32 [C]; then to be divided by
+    mask: Tensor  # uint8 [1, H, W], 0 or 1
     patient: int  # index into SegmentationDataModule.patients
     row: int  # index into Scans.index
+
+
+def scaled(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A batch with float32 images as `Preprocessing.scale` has them, and float32 masks of 0 and 1.
+
+    On the device that it is on. One that has no `mean` is scaled already, and is given back.
+    """
+    if "mean" not in batch:
+        return batch
+    others = {key: value for key, value in batch.items() if key not in ("mean", "deviation")}
+    mean, deviation = (batch[key][..., None, None] for key in ("mean", "deviation"))
+    image = (batch["image"].float() - mean) / deviation
+    return others | {"image": image, "mask": batch["mask"].float()}
 
 
 class SliceDataset(Dataset[Slice]):
@@ -60,9 +79,13 @@ class SliceDataset(Dataset[Slice]):
         pixels, mask = np.array(self.scans.images[row]), np.array(self.scans.masks[row])
         if self.augment is not None:
             pixels, mask = transform(self.augment, pixels, mask, (self.seed, epoch, row))
+        preprocessing = self.scans.preprocessing
+        mean, deviation = preprocessing.levels(self.scans.geometry(row))
         return Slice(
-            image=torch.from_numpy(self.scans.scale(pixels, row)),
-            mask=torch.from_numpy(mask).float().unsqueeze(0),
+            image=torch.from_numpy(preprocessing.select(pixels)),
+            mean=torch.from_numpy(mean),
+            deviation=torch.from_numpy(deviation),
+            mask=torch.from_numpy(mask).unsqueeze(0),
             patient=int(self.patient[row]),
             row=row,
         )

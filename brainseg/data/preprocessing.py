@@ -116,12 +116,19 @@ class Preprocessing:
 
     def scale(self, pixels: Pixels, geometry: Geometry) -> Floats:
         """The other half: one fitted slice [H, W, M] as float32 [C, H, W]."""
+        mean, deviation = self.levels(geometry)
+        return (self.select(pixels) - mean[:, None, None]) / deviation[:, None, None]
+
+    def select(self, pixels: Pixels) -> Pixels:
+        """The network's channels of one fitted slice [H, W, M], [C, H, W]."""
+        return np.ascontiguousarray(pixels[..., list(self.channels)].transpose(2, 0, 1))
+
+    def levels(self, geometry: Geometry) -> tuple[Floats, Floats]:
+        """What `scale` subtracts from the network's channels, then divides them by; [C] each."""
         channels = list(self.channels)
-        image = np.asarray(pixels[..., channels].transpose(2, 0, 1), np.float32, order="C")
         if self.intensity == "unit":
-            return image / np.float32(255)
-        mean, deviation = geometry.mean[channels], geometry.deviation[channels]
-        return (image - mean[:, None, None]) / deviation[:, None, None]
+            return np.zeros(len(channels), np.float32), np.full(len(channels), 255, np.float32)
+        return geometry.mean[channels], geometry.deviation[channels]
 
     def undo(self, probabilities: Iterable[Floats], geometry: Geometry) -> Floats:
         """[D, size, size] back on the original pixels, [D, H, W]; 0 outside the box."""

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import default_collate
 
 from brainseg.data.datamodule import SegmentationDataModule
-from brainseg.data.dataset import SliceDataset
+from brainseg.data.dataset import SliceDataset, scaled
 from brainseg.figures.overlay import panel
 from brainseg.logs import clock
 from brainseg.module import THRESHOLD, SegmentationModule
@@ -159,7 +159,7 @@ class LogPanel(L.Callback):
         spread = np.linspace(0, len(largest) - 1, min(self.slices, len(largest))).round()
         chosen = rows[largest[spread.astype(int)]]
         slices = SliceDataset(data.scans, chosen, patient=data.patient)
-        return default_collate([slices[k] for k in range(len(chosen))])  # type: ignore[no-any-return]
+        return scaled(default_collate([slices[k] for k in range(len(chosen))]))
 
     @torch.no_grad()
     def _draw(self, module: SegmentationModule, batch: dict[str, Tensor]) -> np.ndarray:

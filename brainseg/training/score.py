@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from brainseg.data.datamodule import Part, SegmentationDataModule
+from brainseg.data.dataset import scaled
 from brainseg.inference import THRESHOLD, logits, probabilities
 from brainseg.metrics import SCORES, count_packed, patient_means
 from brainseg.module import SegmentationModule
@@ -56,11 +57,11 @@ def score(
     losses: list[torch.Tensor] = []  # [bce, own, slices] of each batch, on the device
     with forward:
         for batch in data.loader(split):
-            image, mask = batch["image"].to(module.device), batch["mask"].to(module.device)
-            found = logits(module, image)
+            there = scaled({key: value.to(module.device) for key, value in batch.items()})
+            found = logits(module, there["image"])
             terms = [
-                _bce(found, mask),
-                module.loss(found, mask),
+                _bce(found, there["mask"]),
+                module.loss(found, there["mask"]),
                 found.new_tensor(len(found)),
             ]
             losses.append(torch.stack(terms))

@@ -1,4 +1,5 @@
 import pickle
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from brainseg.data.cache import Scans
 from brainseg.data.datamodule import PARTS, SegmentationDataModule
-from brainseg.data.dataset import SliceDataset
+from brainseg.data.dataset import SliceDataset, scaled
 from brainseg.data.phantom import Phantom
 from brainseg.data.sampler import TumourSampler, UniformSampler
 from brainseg.data.split import Split, patient_split, slice_split
@@ -55,7 +56,7 @@ def epoch_of(data: SegmentationDataModule, *epochs: int) -> list[dict[str, Tenso
     batches: list[Any] = []
     for epoch in epochs:
         loader.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
-        batches += loader
+        batches += map(scaled, loader)
     return batches
 
 
@@ -147,6 +148,15 @@ def test_training_images_change_between_epochs_and_repeat_between_runs(scans: Sc
     assert not same(first, epoch_of(datamodule(scans, seed=1), 0, 1))
 
 
+@pytest.mark.parametrize("intensity", ["zscore", "unit"])
+def test_loaders_move_bytes_which_are_scaled_to_the_same_bits(scans: Scans, intensity: str) -> None:
+    scans.preprocessing = replace(scans.preprocessing, intensity=intensity)
+    batch = next(iter(datamodule(scans).loader("val")))
+    assert batch["image"].dtype == batch["mask"].dtype == torch.uint8
+    expected = np.stack([scans.image(int(row)) for row in batch["row"]])
+    assert np.array_equal(scaled(batch)["image"].numpy(), expected)
+
+
 def test_an_epoch_does_not_depend_on_those_before_it(scans: Scans) -> None:
     for sampler in (UniformSampler, partial(TumourSampler, share=0.5)):
         whole = epoch_of(datamodule(scans, sampler=sampler), 0, 1, 2)
@@ -165,7 +175,7 @@ def test_results_do_not_depend_on_the_number_of_workers(scans: Scans) -> None:
 def test_scored_slices_are_never_changed_and_come_in_order(scans: Scans) -> None:
     data = datamodule(scans, augment=augment(horizontal_flip=1))
     for part in PARTS:
-        batches: list[Any] = [*data.loader(part), *data.loader(part)]
+        batches: list[Any] = [scaled(b) for _ in range(2) for b in data.loader(part)]
         rows = torch.cat([batch["row"] for batch in batches]).numpy()
         assert np.array_equal(rows, np.tile(getattr(data.split, part), 2))
         images = torch.cat([batch["image"] for batch in batches]).numpy()
@@ -228,7 +238,7 @@ class Recorder(L.LightningModule):
         return self.weight.sum()
 
     def validation_step(self, batch: dict[str, Tensor], index: int) -> None:
-        assert set(batch) == {"image", "mask", "patient", "row"}
+        assert set(batch) == {"image", "mean", "deviation", "mask", "patient", "row"}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD(self.parameters(), lr=0.1)

@@ -8,6 +8,7 @@ import torch
 
 from brainseg import hardware
 from brainseg.config import compose, instantiate
+from brainseg.data.dataset import scaled
 from brainseg.evaluate.trained import open_run
 from brainseg.runs.cell import Cell
 from brainseg.training.build import build
@@ -72,7 +73,7 @@ def test_no_step_waits_for_the_card(norm: str, tmp_path: Path) -> None:
     optimizer = module.optimizer(module.net.parameters())
     loader = data.train_dataloader()
     batches = [
-        {key: value.cuda() if torch.is_tensor(value) else value for key, value in batch.items()}
+        scaled({key: value.cuda() for key, value in batch.items()})
         for batch, _ in zip(loader, range(4), strict=False)
     ]
 
