@@ -137,7 +137,7 @@ class SegmentationModule(L.LightningModule):
         checkpoint["preprocessing"] = self.preprocessing
 
     def _step(self, batch: Batch, mean_loss: MeanMetric, scores: PatientScores) -> Tensor:
-        batch = scaled(batch)  # here, on the device
+        batch = scaled(batch)  # where a loader is trained on without its data module
         logits = self(batch["image"])
         loss = self.loss(logits, batch["mask"])
         # every slice counts once, in a smaller last batch too; a weight waits for the device, and

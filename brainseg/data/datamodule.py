@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Sampler
 
 from brainseg.data.cache import Scans
-from brainseg.data.dataset import Slice, SliceDataset
+from brainseg.data.dataset import Slice, SliceDataset, scaled
 from brainseg.data.split import Split
 
 log = logging.getLogger(__name__)
@@ -107,6 +107,12 @@ class SegmentationDataModule(L.LightningDataModule):
         self.patient: NDArray[np.int64] = patient.astype(np.int64)
         self.members = members
         self.split = split
+
+    def on_after_batch_transfer(
+        self, batch: dict[str, torch.Tensor], dataloader_idx: int
+    ) -> dict[str, torch.Tensor]:
+        """Scale a batch, on the device; Lightning calls it, whatever module is trained."""
+        return scaled(batch)
 
     def train_dataloader(self) -> DataLoader[Slice]:
         """Load the training slices, augmented, in the sampler's order."""

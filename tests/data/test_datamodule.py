@@ -238,7 +238,7 @@ class Recorder(L.LightningModule):
         return self.weight.sum()
 
     def validation_step(self, batch: dict[str, Tensor], index: int) -> None:
-        assert set(batch) == {"image", "mean", "deviation", "mask", "patient", "row"}
+        assert set(batch) == {"image", "mask", "patient", "row"}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD(self.parameters(), lr=0.1)
