@@ -20,6 +20,7 @@ def only_one(lock: Path, what: str) -> Iterator[None]:
         lock: the file; it stays.
         what: what the other process is said to be doing, such as `/runs/a is being trained`.
     """
+    lock.parent.mkdir(parents=True, exist_ok=True)
     if not lock.exists():  # FileLock would wait for ever where nothing can be written, as in /proc
         TemporaryFile(dir=lock.parent).close()
     file = FileLock(lock)

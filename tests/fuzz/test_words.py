@@ -69,9 +69,9 @@ def test_words_are_built_or_refused_in_one_line(words: list[str]) -> None:
         if not isinstance(error, HydraException | OmegaConfBaseException):
             assert "\n" not in said, (words, said)
         return
-    except TypeError as error:  # as of an argument that a class does not have
+    except (TypeError, RuntimeError) as error:  # no such argument, or a network too large
         said = reason(error)
-        assert said.endswith("correct its name"), (words, said)
+        assert said.endswith("correct its name") or said.startswith("out of memory"), (words, said)
         return
     assert isinstance(data.scans, Scans)
     assert len(data.split.train)
