@@ -36,6 +36,13 @@ def configure(job_logging: dict[str, Any], folder: Path) -> None:
     logging.config.dictConfig(job_logging)
 
 
+def keep_from_console(name: str) -> None:
+    """Send what a logger says to the log file alone."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, ConsoleHandler):
+            handler.addFilter(lambda record: record.name != name)
+
+
 def adopt_lightning() -> None:
     """Let Lightning's messages and Python's warnings reach the run's log.
 

@@ -178,7 +178,7 @@ def _train(
                     log.info("%s  finished before, skipped", title)
                     continue
                 after = sum(later.epochs_left(cells) for later in waiting) // len(slots)
-                turn = Turn(title, after, alone=len(slots) == 1)
+                turn = Turn(title, after, alone=len(slots) == 1, told=True)
                 config = composed[cell.folder]
                 running.append(Child(context, cell, config, turn, free.pop(0)))
             Child.wait(running)

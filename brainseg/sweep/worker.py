@@ -44,11 +44,13 @@ class Turn:
         title: what its lines in the log begin with, such as `cell 3 of 18 group-dice-e50-s0`.
         epochs_after: epochs that the sweep has still to train after it, by one process.
         alone: whether no other cell trains beside it, so that it may draw a progress bar.
+        told: whether the sweep has said already what is read and what is left out.
     """
 
     title: str
     epochs_after: int = 0
     alone: bool = True
+    told: bool = False
 
 
 def train_cell(cfg: DictConfig, turn: Turn | None = None) -> float | None:
@@ -94,6 +96,8 @@ def _train(cell: Cell, turn: Turn) -> float:
     from brainseg.training.fit import fit  # imports torch: not in the process that owns a sweep
 
     logs.adopt_lightning()
+    if turn.told:
+        logs.keep_from_console("brainseg.data.prepare")
     siblings = finished_in(cell.folder.parent, cell.config["epochs"])
     return fit(
         cell,
