@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from brainseg.config import CONF
 from brainseg.errors import INTERRUPTED, reason, terminable
 from brainseg.sweep.end import Watch, conclude, open_log
-from brainseg.sweep.outcome import interrupted, refuse
+from brainseg.sweep.outcome import interrupted, leave_nothing, refuse
 from brainseg.sweep.worker import COMMAND, command, train_cell
 from brainseg.values import check_name
 
@@ -43,7 +43,8 @@ def main() -> None:
         cause = error.__cause__
         sys.exit(f"{error}\n{cause}" if isinstance(cause, OmegaConfBaseException) else str(error))
     except (OSError, ValueError) as error:  # such as a folder that Hydra cannot make
-        refuse(error)
+        if refuse(error) and Watch.sweep is not None:
+            leave_nothing(Watch.sweep)
         sys.exit(1)
     except KeyboardInterrupt as stop:
         if Watch.sweep is None:

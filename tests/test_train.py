@@ -146,14 +146,20 @@ def test_bad_input_ends_in_one_line_and_a_non_zero_status(
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
-    [["epochs=0"], ["data.root=/dev/null/x"], ["split.fold=7"], ["+data.eopchs=3"]],
+    [
+        ["epochs=0"],
+        ["data.root=/dev/null/x"],
+        ["split.fold=7"],
+        ["+data.eopchs=3"],
+        ["-m", "epochs=0,1"],
+        ["-m", "workers=0,1"],
+        ["-m", "data.root=/dev/null/x"],
+    ],
     ids=" ".join,
 )
-def test_a_run_that_is_refused_before_it_begins_leaves_nothing(
-    words: list[str], tmp_path: Path
-) -> None:
+def test_what_is_refused_before_it_begins_leaves_nothing(words: list[str], tmp_path: Path) -> None:
     assert run(tmp_path, *words).returncode == 1
-    assert not list((tmp_path / "outputs").iterdir())
+    assert not [path for path in tmp_path.glob("*/*") if path.name != "x"]
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from brainseg.runs.folder import CONFIG, RunFolder
 
 MANIFEST = "sweep.json"
 LOCK = ".lock"  # held while brainseg's own launcher trains
-_WRITING = ".sweep.lock"
+WRITING = ".sweep.lock"
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ def write(cells: Sequence[Cell], finished: Sequence[Cell] = (), refused: str = "
     """
     folder = cells[0].folder.parent
     folder.mkdir(parents=True, exist_ok=True)
-    with only_one(folder / _WRITING, f"{folder / MANIFEST} is being written"):
+    with only_one(folder / WRITING, f"{folder / MANIFEST} is being written"):
         now = listed(cells, finished, refused)
         before = {name: each for name, each in earlier(folder).items() if name not in now}
         content = {

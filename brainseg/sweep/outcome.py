@@ -13,6 +13,16 @@ from brainseg.runs.cell import Cell
 from brainseg.runs.folder import FAILED, LAST, LOG, RunFolder
 from brainseg.sweep import manifest
 
+# What Hydra and brainseg write before the first cell begins.
+_BEFORE_ANYTHING = {
+    LOG,
+    FAILED,
+    "multirun.yaml",
+    manifest.MANIFEST,
+    manifest.LOCK,
+    manifest.WRITING,
+}
+
 log = logging.getLogger(__name__)
 
 
@@ -53,11 +63,13 @@ def refuse(error: Exception, cell: Cell | None = None, *, listed: bool = False) 
 
 
 def leave_nothing(folder: Path) -> None:
-    """Remove the folder of a single run that was refused before it began: its log, and itself."""
-    if not {path.name for path in folder.iterdir()} <= {LOG, FAILED}:
-        return
-    shutil.rmtree(folder, ignore_errors=True)
-    RunFolder(folder).lock.unlink(missing_ok=True)
+    """Remove the folder of a run or sweep that was refused before it began, if nothing else is in.
+
+    What another command trained there before is in folders of its own, or has a configuration.
+    """
+    if folder.is_dir() and {path.name for path in folder.iterdir()} <= _BEFORE_ANYTHING:
+        shutil.rmtree(folder, ignore_errors=True)
+        RunFolder(folder).lock.unlink(missing_ok=True)
 
 
 def keep_failure(folder: Path, why: str) -> None:
