@@ -159,7 +159,7 @@ def test_bad_input_ends_in_one_line_and_a_non_zero_status(
 )
 def test_what_is_refused_before_it_begins_leaves_nothing(words: list[str], tmp_path: Path) -> None:
     assert run(tmp_path, *words).returncode == 1
-    assert not [path for path in tmp_path.glob("*/*") if path.name != "x"]
+    assert not list(tmp_path.glob("*/*"))
 
 
 @pytest.mark.slow

@@ -9,19 +9,13 @@ from pathlib import Path
 from typing import NoReturn
 
 from brainseg.errors import INTERRUPTED, TERMINATED, reason
+from brainseg.files import held
 from brainseg.runs.cell import Cell
-from brainseg.runs.folder import FAILED, LAST, LOG, RunFolder
+from brainseg.runs.folder import CONFIG, FAILED, LAST, LOG, RunFolder
 from brainseg.sweep import manifest
 
-# What Hydra and brainseg write before the first cell begins.
-_BEFORE_ANYTHING = {
-    LOG,
-    FAILED,
-    "multirun.yaml",
-    manifest.MANIFEST,
-    manifest.LOCK,
-    manifest.WRITING,
-}
+# what Hydra and brainseg write before the first cell begins
+_EARLY = {LOG, FAILED, "multirun.yaml", manifest.MANIFEST, manifest.LOCK, manifest.WRITING}
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +61,8 @@ def leave_nothing(folder: Path) -> None:
 
     What another command trained there before is in folders of its own, or has a configuration.
     """
-    if folder.is_dir() and {path.name for path in folder.iterdir()} <= _BEFORE_ANYTHING:
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else {CONFIG}
+    if names <= _EARLY and not held(folder / manifest.LOCK):
         shutil.rmtree(folder, ignore_errors=True)
         RunFolder(folder).lock.unlink(missing_ok=True)
 
