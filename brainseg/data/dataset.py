@@ -37,7 +37,7 @@ def scaled(batch: dict[str, Tensor]) -> dict[str, Tensor]:
         return batch
     others = {key: value for key, value in batch.items() if key not in ("mean", "deviation")}
     mean, deviation = (batch[key][..., None, None] for key in ("mean", "deviation"))
-    image = (batch["image"].float() - mean) / deviation
+    image = batch["image"].float().sub_(mean).div_(deviation)
     return others | {"image": image, "mask": batch["mask"].float()}
 
 

@@ -121,7 +121,7 @@ class Preprocessing:
 
     def select(self, pixels: Pixels) -> Pixels:
         """The network's channels of one fitted slice [H, W, M], [C, H, W]."""
-        return np.ascontiguousarray(pixels[..., list(self.channels)].transpose(2, 0, 1))
+        return np.take(pixels.transpose(2, 0, 1), self.channels, axis=0)
 
     def levels(self, geometry: Geometry) -> tuple[Floats, Floats]:
         """What `scale` subtracts from the network's channels, then divides them by; [C] each."""
