@@ -128,7 +128,9 @@ def test_root_that_is_a_file_is_refused_in_one_line(tmp_path: Path) -> None:
         ({"patients": 0}, "patients=0 must be within 1 and 9999; set data.reader.patients"),
         ({"slices": (5, 4)}, r"slices=\[5, 4\] must be the fewest, at least 3, and the most"),
         ({"slices": (2, 4)}, r"slices=\[2, 4\] must"),
-        ({"size": 8}, "size=8 must be at least 16 pixels; set data.reader.size"),
+        ({"size": 8}, "size=8 must be within 16 and 4096 pixels; set data.reader.size"),
+        ({"size": 10**6}, "size=1000000 must be within 16 and 4096 pixels"),
+        ({"slices": (3, 10**6)}, "the most, at most 1000"),
         ({"seed": -1}, "seed=-1 must not be negative"),
     ],
 )

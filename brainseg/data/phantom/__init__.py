@@ -13,6 +13,7 @@ from brainseg.data.caches import cache_folder
 from brainseg.data.lgg import LGG
 from brainseg.data.phantom.anatomy import draw_head
 from brainseg.data.phantom.mri import acquire
+from brainseg.data.preprocessing import LARGEST
 from brainseg.data.reader import Found, Patient
 
 __all__ = ["Phantom"]
@@ -57,13 +58,15 @@ class Phantom:
             raise ValueError(
                 f"patients={patients} must be within 1 and 9999; set data.reader.patients"
             )
-        if not 3 <= fewest <= most:
+        if not 3 <= fewest <= most <= 1000:
             raise ValueError(
-                f"slices={list(slices)} must be the fewest, at least 3, and the most; "
-                "set data.reader.slices, e.g. [20,40]"
+                f"slices={list(slices)} must be the fewest, at least 3, and the most, at most "
+                "1000; set data.reader.slices, e.g. [20,40]"
             )
-        if size < 16:
-            raise ValueError(f"size={size} must be at least 16 pixels; set data.reader.size")
+        if not 16 <= size <= LARGEST:
+            raise ValueError(
+                f"size={size} must be within 16 and {LARGEST} pixels; set data.reader.size"
+            )
         if seed < 0:
             raise ValueError(f"seed={seed} must not be negative; set data.reader.seed")
         self.patients = patients
