@@ -15,7 +15,7 @@ from benchmarks.row import Row
 from benchmarks.scale import FULL, QUICK, Scale
 from benchmarks.table import as_json, conditions, table
 
-SECTIONS = ("start", "jobs", "step", "data", "scoring", "cache", "memory", "peers")
+SECTIONS = ("start", "jobs", "busy", "step", "data", "scoring", "cache", "memory", "peers")
 WIDTH = 200  # where the output is no terminal
 
 

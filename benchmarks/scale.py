@@ -40,6 +40,7 @@ class Scale:
         cells: of the sweep that is timed.
         files: patients and slices of each in the folder that is cached.
         beside: small cells that train side by side, epochs of each, and turns.
+        busy: epochs and size of the images of trainings at once, and how many of them at most.
         growth: patients of the smaller and the larger data set that a worker holds.
     """
 
@@ -49,6 +50,7 @@ class Scale:
     cells: int
     files: tuple[int, int]
     beside: tuple[int, int, int]
+    busy: tuple[int, int, int]
     growth: tuple[int, int]
 
 
@@ -62,6 +64,7 @@ FULL = Scale(
     cells=3,
     files=(10, 60),
     beside=(8, 8, 1),
+    busy=(6, 128, 3),
     growth=(8, 32),
 )
 QUICK = Scale(
@@ -71,5 +74,6 @@ QUICK = Scale(
     cells=2,
     files=(4, 4),
     beside=(2, 1, 1),
+    busy=(1, 32, 1),
     growth=(3, 12),
 )

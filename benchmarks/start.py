@@ -101,12 +101,7 @@ def run(folder: Path, name: str, words: Sequence[str]) -> tuple[float, float]:
     done = subprocess.run(
         [sys.executable, *words],
         cwd=folder / name,
-        env=os.environ
-        | {
-            "BRAINSEG_CACHE": str(folder / "cache"),
-            "NO_ALBUMENTATIONS_UPDATE": "1",
-            "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
-        },
+        env=environment(folder),
         capture_output=True,
         text=True,
         check=False,
@@ -115,6 +110,12 @@ def run(folder: Path, name: str, words: Sequence[str]) -> tuple[float, float]:
     if done.returncode:
         raise RuntimeError(f"python {' '.join(words)} failed:\n{done.stdout}{done.stderr}")
     return start, seconds
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Of a command that finds this package, and keeps its cache in a folder."""
+    paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    return os.environ | {"BRAINSEG_CACHE": str(folder / "cache"), "PYTHONPATH": paths}
 
 
 def _stamps(folder: Path) -> list[float]:

@@ -16,12 +16,13 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from brainseg import cores
+
 if TYPE_CHECKING:
     import torch
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 TRIM_THRESHOLD, MMAP_MAX = -1, -4  # malloc.h
-_SHARE = "BRAINSEG_CORES"  # in the environment, for the loader's processes too
 
 
 def resolve(trainer: Mapping[str, Any]) -> dict[str, str]:
@@ -82,15 +83,6 @@ def autocast(where: "torch.device", precision: str) -> AbstractContextManager[An
     return torch.autocast(where.type, dtype) if dtype else nullcontext()
 
 
-def cores() -> int:
-    """Cores that this process may use: its affinity, which SLURM and `taskset` set, or its share.
-
-    A share is what `use` gave it.
-    """
-    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(there or 1, int(os.environ.get(_SHARE, there or 1)))
-
-
 def use(share: int | None, card: str | None) -> None:
     """Leave the rest of the machine to other cells; before this process asks anything of CUDA.
 
@@ -98,13 +90,28 @@ def use(share: int | None, card: str | None) -> None:
         share: cores for torch's threads and the loader's processes; None for all.
         card: the GPU, as CUDA_VISIBLE_DEVICES names it; None leaves that as it is.
     """
-    import torch
-
     if share is not None:
-        os.environ[_SHARE] = str(share)
-        torch.set_num_threads(min(share, torch.get_num_threads()))
+        cores.share(share)
     if card is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = card
+
+
+def use_threads(before: int | None = None) -> str:
+    """Set how many threads torch computes with; what was chosen and why, for the log.
+
+    Another number of threads adds up in another order, and so gives other bits: a run keeps the
+    number that it began with, wherever it is resumed.
+
+    Args:
+        before: threads that the run began with; None for as many as `cores.threads`.
+    """
+    import torch
+
+    number, why = cores.threads()
+    if before is not None and before != number:
+        number, why = before, f"as it began; here {number}: {why}"
+    torch.set_num_threads(number)
+    return f"{number} thread{'s' if number > 1 else ''} ({why})"
 
 
 def cards() -> list[str]:
@@ -130,7 +137,7 @@ def workers(asked: int | str, accelerator: str) -> int:
     """Processes that load data: `auto` is 0 on a CPU, else one a core and at most 8."""
     if asked != "auto":
         return int(asked)
-    return min(8, cores()) if accelerator == "gpu" else 0
+    return min(8, cores.cores()) if accelerator == "gpu" else 0
 
 
 def describe(accelerator: str) -> dict[str, Any]:
@@ -139,7 +146,7 @@ def describe(accelerator: str) -> dict[str, Any]:
 
     gpu = torch.cuda.get_device_name() if accelerator == "gpu" else None
     return {
-        "device": gpu or f"{platform.machine()} CPU, {cores()} cores",
+        "device": gpu or f"{platform.machine()} CPU, {cores.cores()} cores",
         "platform": platform.system(),
         "torch_threads": torch.get_num_threads(),
     }

@@ -4,6 +4,7 @@ import os
 
 if not os.environ.get("BRAINSEG_TEST_GPU"):  # `make test-gpu`; the other tests are of the CPU
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
+os.environ["OMP_NUM_THREADS"] = "1"  # tiny networks: a second thread only waits for the first
 
 from collections.abc import Iterator
 from copy import deepcopy
@@ -22,8 +23,6 @@ from brainseg.config import CONF, compose
 from brainseg.runs.cell import Cell
 from brainseg.runs.checkpoint import load_checkpoint
 from brainseg.runs.folder import RunFolder
-
-torch.set_num_threads(1)  # tiny networks: a second thread only waits for the first
 
 TINY = (
     "data=phantom",

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from brainseg.cores import cores
 from brainseg.data import checks
 from brainseg.data.preprocessing import Preprocessing
 from brainseg.data.reader import Found, Patient, Reader, SliceError
 from brainseg.data.store import Meta, PatientMeta, Writer
-from brainseg.hardware import cores
 
 WORKERS = 8  # each holds a patient in memory, and the interpreter's lock keeps more from helping
 

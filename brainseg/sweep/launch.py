@@ -13,7 +13,7 @@ from typing import Any
 
 from omegaconf import DictConfig, read_write
 
-from brainseg import hardware
+from brainseg import cores, hardware
 from brainseg.errors import terminable
 from brainseg.files import only_one
 from brainseg.runs.cell import Cell, finished_in
@@ -139,7 +139,7 @@ def _slots(cells: Sequence[Cell], jobs: int | str, cards: Sequence[str]) -> list
     number = jobs if isinstance(jobs, int) else _as_many_as_fit(cells, cards)
     if number == 1:
         return [Slot()]
-    share = max(1, hardware.cores() // number)
+    share = max(1, cores.cores() // number)
     return [Slot(share, cards[k % len(cards)] if cards else None) for k in range(number)]
 
 
@@ -147,12 +147,12 @@ def _as_many_as_fit(cells: Sequence[Cell], cards: Sequence[str]) -> int:
     done = [RunFolder(cell.folder).metrics or {} for cell in finished_in(cells[0].folder.parent)]
     known = [each.get("peak_memory_mb", {}).get("host", _USUAL_MEMORY) for each in done]
     need = max(known, default=_USUAL_MEMORY)
-    cores, free = hardware.cores(), hardware.free_memory()
-    number = max(1, int(min(len(cards) or cores, cores, free // need)))
+    there, free = cores.cores(), hardware.free_memory()
+    number = max(1, int(min(len(cards) or there, there, free // need)))
     have = f"{len(cards)} GPUs, " if cards else ""
     log.info(
         "jobs=auto: %d side by side (%s%d cores, %.1f GB of memory free, a cell takes %.1f GB)",
-        *(number, have, cores, free / 1000, need / 1000),
+        *(number, have, there, free / 1000, need / 1000),
     )
     return number
 

@@ -32,18 +32,16 @@ class History(L.Callback):
         path: the file.
         title: what the line of an epoch begins with, such as `cell 3 of 18 group-dice-e50-s0`.
         epochs_after: epochs of the cells that a sweep has still to train after this one.
-        here: the hardware and code of this process.
 
     Attributes:
+        here: the hardware and code of this process; to be set before training.
         sessions: what trained the epochs: `here`, each with the first epoch that it trained
             (`from_epoch`); a resume on the same hardware by the same code is the same session.
     """
 
-    def __init__(
-        self, path: Path, title: str, epochs_after: int = 0, here: dict[str, Any] | None = None
-    ) -> None:
+    def __init__(self, path: Path, title: str, epochs_after: int = 0) -> None:
         self.path, self.title, self.epochs_after = path, title, epochs_after
-        self.here, self.sessions = here or {}, list[dict[str, Any]]()
+        self.here, self.sessions = dict[str, Any](), list[dict[str, Any]]()
         self.rows: list[dict[str, float]] = []
         self._resumed = 0
         self._start = 0.0
@@ -62,6 +60,12 @@ class History(L.Callback):
     def seconds_now(self) -> float:
         """As `seconds`, of the epochs since this start alone."""
         return sum(row["seconds"] for row in self.rows[self._resumed :])
+
+    @property
+    def threads(self) -> int | None:
+        """Those that the epochs so far were computed with; None where there are none yet."""
+        before = self.sessions[-1].get("hardware", {}) if self.sessions else {}
+        return before.get("torch_threads")
 
     def state_dict(self) -> dict[str, Any]:
         """The rows and the sessions."""

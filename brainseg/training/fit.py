@@ -9,9 +9,10 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import EarlyStopping
 
+from brainseg.cores import SharedCores
 from brainseg.data.datamodule import PARTS, SegmentationDataModule
 from brainseg.files import only_one, write_whole
-from brainseg.hardware import describe, keep_freed_memory
+from brainseg.hardware import describe, keep_freed_memory, use_threads
 from brainseg.module import SegmentationModule
 from brainseg.runs.cell import Cell
 from brainseg.runs.checkpoint import load_checkpoint, load_weights
@@ -23,6 +24,7 @@ from brainseg.training.callbacks import History
 from brainseg.training.continuation import take_over
 from brainseg.training.results import log_hyperparameters, log_scores, summary, write
 from brainseg.training.score import Scored, score
+from brainseg.training.sharing import ShareCores
 
 log = logging.getLogger(__name__)
 
@@ -77,26 +79,30 @@ def _fit(cell: Cell, title: str, epochs_after: int, bar: bool, shorter: Cell | N
     torch.set_float32_matmul_precision("high")
     accelerator = cell.config["trainer"]["accelerator"]
     keep_freed_memory(accelerator)
-    here = {"hardware": describe(accelerator), **CODE}
-    history = History(cell.folder / HISTORY, title, epochs_after, here)
+    history = History(cell.folder / HISTORY, title, epochs_after)
     data, module = build(cell.config)
-    trainer = build_trainer(cell.config, cell.folder, [history], bar=bar)
+    sharing = ShareCores(accelerator)
+    trainer = build_trainer(cell.config, cell.folder, [history, sharing], bar=bar)
     cell.claim()  # only now: what does not fit together leaves nothing
     _clear(cell.folder, title)
     _refuse_other_data(cell, data)
     last = cell.folder / LAST
     if shorter is not None and not last.is_file():
         take_over(cell, shorter, title)
-    log.info("%s  %s", title, _announcement(cell, data, module))
+    complete = _complete(cell, history)
+    threads = use_threads(history.threads if accelerator == "cpu" else None)
+    sharing.begin()
+    history.here = {"hardware": describe(accelerator), **CODE}
+    log.info("%s  %s", title, _announcement(cell, data, module, threads))
     log.info("%s  %s; resume with: %s", title, cell.folder, cell.command)
     log_hyperparameters(trainer, cell)
-    if not _complete(cell, history):
+    if not complete:
         if last.is_file():
             log.info("%s  resumes after its last whole epoch", title)
             data.first_epoch = len(history.rows)
         trainer.fit(module, data, ckpt_path=last if last.is_file() else None, weights_only=True)
     trained = time.perf_counter()
-    scored = _score_both(cell, trainer, module, data, history)
+    scored = _score_both(cell, trainer, module, data, history, sharing.cores)
     seconds = {
         "epochs": history.seconds,
         "scoring": time.perf_counter() - trained,
@@ -120,9 +126,11 @@ def _score_both(
     module: SegmentationModule,
     data: SegmentationDataModule,
     history: History,
+    shared: SharedCores,
 ) -> dict[str, dict[str, Scored]]:
     """Scores of the best and the last checkpoint on every split; once where they are the same."""
     module.to(trainer.strategy.root_device)
+    forward = trainer.precision_plugin.forward_context
     scored: dict[str, dict[str, Scored]] = {}
     for which in ("best", "last"):
         if which == "last" and history.best_epoch == len(history.rows):
@@ -130,8 +138,7 @@ def _score_both(
             break
         load_weights(module, load_checkpoint(cell.folder / "checkpoints" / f"{which}.ckpt"))
         scored[which] = {
-            part: score(module, data, part, forward=trainer.precision_plugin.forward_context())
-            for part in PARTS
+            part: score(module, data, part, forward=forward(), shared=shared) for part in PARTS
         }
     return scored
 
@@ -176,11 +183,13 @@ def _refuse_other_data(cell: Cell, data: SegmentationDataModule) -> None:
     write_whole(path, json.dumps(here, indent=1))
 
 
-def _announcement(cell: Cell, data: SegmentationDataModule, module: SegmentationModule) -> str:
+def _announcement(
+    cell: Cell, data: SegmentationDataModule, module: SegmentationModule, threads: str
+) -> str:
     own = cell.config["trainer"]
     counts = {part: (len(data.members[part]), len(getattr(data.split, part))) for part in PARTS}
     slices = ", ".join(f"{part} {n} patients {s} slices" for part, (n, s) in counts.items())
     return (
         f"{sum(p.numel() for p in module.net.parameters()):,} parameters, "
-        f"{own['precision']} on {describe(own['accelerator'])['device']}; {slices}"
+        f"{own['precision']} on {describe(own['accelerator'])['device']}, {threads}; {slices}"
     )

@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from brainseg.cores import SharedCores
 from brainseg.data.datamodule import Part, SegmentationDataModule
 from brainseg.data.dataset import scaled
 from brainseg.inference import THRESHOLD, logits, probabilities
@@ -41,6 +42,7 @@ def score(
     split: Part,
     *,
     forward: AbstractContextManager[None],
+    shared: SharedCores | None = None,
 ) -> Scored:
     """Score a module on every slice of a split, without augmentation.
 
@@ -49,7 +51,9 @@ def score(
         data: set up.
         split: train, val or test.
         forward: the precision to run in, as of Lightning's `precision_plugin.forward_context()`.
+        shared: to hold the cores of this machine for a batch; None does not care for others.
     """
+    shared = shared or SharedCores(0)
     module.eval()
     counts = torch.zeros(len(data.patients), 1, 4, dtype=torch.int64)
     height, width = data.scans.original_shape
@@ -57,20 +61,22 @@ def score(
     losses: list[torch.Tensor] = []  # [bce, own, slices] of each batch, on the device
     with forward:
         for batch in data.loader(split):
-            there = scaled({key: value.to(module.device) for key, value in batch.items()})
-            found = logits(module, there["image"])
-            terms = [
-                _bce(found, there["mask"]),
-                module.loss(found, there["mask"]),
-                found.new_tensor(len(found)),
-            ]
-            losses.append(torch.stack(terms))
-            rows = batch["row"].numpy()
-            whole = data.scans.to_original(probabilities(found).cpu().numpy(), rows)
-            preds = whole > THRESHOLD
-            masks.append(np.packbits(preds.reshape(len(rows), -1), axis=1))
-            added = count_packed(masks[-1], data.scans.packed_masks(rows), height * width)
-            counts.index_add_(0, batch["patient"], added)
+            with shared.held():
+                there = scaled({key: value.to(module.device) for key, value in batch.items()})
+                found = logits(module, there["image"])
+                terms = [
+                    _bce(found, there["mask"]),
+                    module.loss(found, there["mask"]),
+                    found.new_tensor(len(found)),
+                ]
+                losses.append(torch.stack(terms))
+                rows = batch["row"].numpy()
+                whole = data.scans.to_original(probabilities(found).cpu().numpy(), rows)
+                preds = whole > THRESHOLD
+                masks.append(np.packbits(preds.reshape(len(rows), -1), axis=1))
+                added = count_packed(masks[-1], data.scans.packed_masks(rows), height * width)
+                counts.index_add_(0, batch["patient"], added)
+    shared.give(at_once=True)
     by_batch = torch.stack(losses).double().cpu()
     means = by_batch[:, :2].T @ by_batch[:, 2] / by_batch[:, 2].sum()
     scores = {name: float(value) for name, value in patient_means(counts).items()}

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from brainseg import hardware
+from brainseg import cores, hardware
 from brainseg.runs.folder import LAST, RunFolder
 from brainseg.sweep.end import Watch, conclude
 from brainseg.sweep.launch import _next, _slots, launch
@@ -180,7 +180,7 @@ def test_cells_side_by_side_share_the_cores_and_a_cell_asked_for_twice_is_traine
     for name in ("a", "b"):
         run = RunFolder(tmp_path / "sweep" / name)
         assert run.dice is not None
-        share = max(1, hardware.cores() // 2)
+        share = max(1, cores.cores() // 2)
         assert run.required_metrics["hardware"]["torch_threads"] <= share
         assert (run.path / "train.log").read_text().count("epoch 1 of 1") == 1
 
@@ -189,7 +189,7 @@ def test_as_many_cells_as_cards_or_cores_and_memory_allow(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cells = [tiny_cell(tmp_path / "a")]
-    monkeypatch.setattr(hardware, "cores", lambda: 8)
+    monkeypatch.setattr(cores, "cores", lambda: 8)
     monkeypatch.setattr(hardware, "free_memory", lambda: 100_000.0)
     assert _slots(cells, 1, []) == [Slot()]
     assert _slots(cells, "auto", []) == [Slot(1)] * 8

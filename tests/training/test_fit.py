@@ -306,3 +306,21 @@ def test_a_resume_on_other_hardware_or_by_other_code_is_said_and_kept(
     assert second["hardware"] == {"device": "another"}
     assert "resumes with another hardware: " in caplog.text
     assert len(RunFolder(cell.folder).required_metrics["sessions"]) == 1
+
+
+def test_a_resumed_run_keeps_the_threads_that_it_began_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    shorter = tiny_cell(tmp_path / "run", "epochs=1")
+    fit(shorter, title="first")
+    assert "2 threads (OMP_NUM_THREADS=2)" in caplog.text
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    longer = tiny_cell(tmp_path / "longer", "epochs=2")
+    fit(longer, title="second", shorter=shorter)
+    assert "2 threads (as it began; here 1: OMP_NUM_THREADS=1)" in caplog.text
+    metrics = RunFolder(longer.folder).required_metrics
+    assert metrics["hardware"]["torch_threads"] == 2
+    assert len(metrics["sessions"]) == 1
+    torch.set_num_threads(1)
