@@ -37,14 +37,14 @@ def _at_once(
     for path in each:
         path.mkdir()
         command = [sys.executable, *words, f"name={name}"]
-        log = (path / "log.txt").open("w")
         started.append(
             subprocess.Popen(
-                command, cwd=path, env=environment(folder) | given, stdout=log, stderr=log
+                command, cwd=path, env=environment(folder) | given, stderr=subprocess.DEVNULL
             )
         )
-    if any([process.wait() for process in started]):
-        raise RuntimeError(f"{' '.join(words)} failed:\n{(each[0] / 'log.txt').read_text()}")
+    codes = [process.wait() for process in started]
+    if any(codes):
+        raise RuntimeError(f"{' '.join(words)} failed: {codes}")
     seconds = []
     for path in each:
         with (path / "outputs" / name / "history.csv").open() as file:

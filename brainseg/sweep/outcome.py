@@ -6,7 +6,7 @@ import shutil
 import signal
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from brainseg.errors import INTERRUPTED, TERMINATED, reason
 from brainseg.files import held
@@ -42,6 +42,8 @@ def refuse(error: Exception, cell: Cell | None = None, *, listed: bool = False) 
         listed: note it in `sweep.json` where the folder is another cell's.
     """
     said = reason(error)
+    if cell is not None and said.startswith("out of memory"):
+        said += f"; {_smaller(cell.config)}"
     expected = not said.startswith(f"{type(error).__name__}: ")
     if cell is not None and cell.owns_folder():
         keep_failure(cell.folder, said)
@@ -54,6 +56,16 @@ def refuse(error: Exception, cell: Cell | None = None, *, listed: bool = False) 
     log.error(said)
     log.debug("traceback", exc_info=error)
     return expected
+
+
+def _smaller(config: dict[str, Any]) -> str:
+    """What to try where the memory did not suffice: half of it, and little more than half."""
+    batch, size = config["batch_size"], config["data"]["size"]
+    half, three_quarters = max(1, batch // 2), max(16, size * 3 // 4 // 16 * 16)
+    return (
+        f"it had batch_size={batch} and data.size={size}: try batch_size={half}, "
+        f"or data.size={three_quarters}"
+    )
 
 
 def leave_nothing(folder: Path) -> None:

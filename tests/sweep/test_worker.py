@@ -29,6 +29,16 @@ def test_memory_that_runs_out_names_what_to_lower() -> None:
         assert "\n" not in line
 
 
+def test_a_cell_that_runs_out_of_memory_is_told_what_to_try(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cell = tiny_cell(tmp_path / "run", "batch_size=16", "data.size=256")
+    refuse(torch.OutOfMemoryError("CUDA out of memory. Tried 2 GiB."), cell)
+    told = "it had batch_size=16 and data.size=256: try batch_size=8, or data.size=192"
+    assert told in caplog.text
+    assert told in (RunFolder(cell.folder).failure or "")
+
+
 @pytest.mark.parametrize(
     ("code", "remedy"), [(errno.ENOSPC, "free space"), (errno.EROFS, "may be written")]
 )
