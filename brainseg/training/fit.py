@@ -82,7 +82,7 @@ def _fit(cell: Cell, title: str, epochs_after: int, bar: bool, shorter: Cell | N
     history = History(cell.folder / HISTORY, title, epochs_after)
     data, module = build(cell.config)
     sharing = ShareCores(accelerator)
-    trainer = build_trainer(cell.config, cell.folder, [history, sharing], bar=bar)
+    trainer = build_trainer(cell.config, cell.folder, [sharing, history], bar=bar)
     cell.claim()  # only now: what does not fit together leaves nothing
     _clear(cell.folder, title)
     _refuse_other_data(cell, data)
