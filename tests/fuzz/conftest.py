@@ -5,7 +5,7 @@ import os
 from hypothesis import HealthCheck, settings
 
 QUICK = {"data": 15, "words": 15, "runs": 15}
-LONG = {"data": 10000, "words": 5000, "runs": 2500}
+LONG = {"data": 10000, "words": 2500, "runs": 2500}
 
 settings.register_profile(
     "brainseg",
