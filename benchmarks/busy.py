@@ -39,12 +39,16 @@ def _at_once(
         command = [sys.executable, *words, f"name={name}"]
         started.append(
             subprocess.Popen(
-                command, cwd=path, env=environment(folder) | given, stderr=subprocess.DEVNULL
+                command,
+                cwd=path,
+                env=environment(folder) | given,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
             )
         )
     codes = [process.wait() for process in started]
     if any(codes):
-        raise RuntimeError(f"{' '.join(words)} failed: {codes}")
+        raise RuntimeError(f"{' '.join(words)} failed: exit codes {codes}")
     seconds = []
     for path in each:
         with (path / "outputs" / name / "history.csv").open() as file:

@@ -64,7 +64,7 @@ FULL = Scale(
     cells=3,
     files=(10, 60),
     beside=(8, 8, 1),
-    busy=(6, 128, 3),
+    busy=(4, 128, 3),
     growth=(8, 32),
 )
 QUICK = Scale(

@@ -1,6 +1,7 @@
 """Words on the command line: what they say is built, or one line says why not."""
 
 import tempfile
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
@@ -60,7 +61,7 @@ def test_words_are_built_or_refused_in_one_line(words: list[str]) -> None:
         config = plain(compose([*TINY, "data.reader.patients=5", *words]))
         check(config)
         config["trainer"] |= resolve(config["trainer"])
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, chdir(folder):  # data.root=abc is written to
             data, _ = build(config)
             build_trainer(config, Path(folder), [])
     except ALLOWED as error:
