@@ -46,7 +46,9 @@ def threads() -> tuple[int, str]:
     """
     number, why = available()
     first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
-    asked = int(first) if first.isdigit() else 0
+    asked = int(first) if first.isdecimal() else 0
+    if first and not asked:
+        return number, f"{why}; OMP_NUM_THREADS={first} is no number of threads"
     if asked and (asked < number or _SHARE not in os.environ):
         return asked, f"OMP_NUM_THREADS={asked}"
     return number, why

@@ -87,6 +87,16 @@ def test_a_share_is_not_exceeded_whatever_the_environment_asks(
     assert cores.threads() == (8, "OMP_NUM_THREADS=8")
 
 
+@pytest.mark.parametrize("word", ["abc", "0", "-2", "²"])
+def test_a_word_that_is_no_number_is_said_and_not_followed(
+    word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", word)
+    number, why = cores.threads()
+    assert number == 4
+    assert f"OMP_NUM_THREADS={word} is no number of threads" in why
+
+
 def test_a_run_keeps_the_threads_that_it_began_with() -> None:
     assert hardware.use_threads(1) == "1 thread (as it began; here 4: all cores of this process)"
     assert torch.get_num_threads() == 1
