@@ -49,14 +49,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def measure(sections: Sequence[str], scale: Scale) -> list[Row]:
-    """The rows of some sections; says on stderr how far it has come."""
+    """The rows of some sections; says each on stderr as soon as it is measured."""
     progress = Console(stderr=True, highlight=False)
     rows: list[Row] = []
     for number, name in enumerate(sections, 1):
         start = time.monotonic()
-        progress.print(f"{number} of {len(sections)}: {name} ...", end=" ")
-        rows += import_module(f"benchmarks.{name}").rows(scale)
-        progress.print(f"{time.monotonic() - start:.0f} s")
+        progress.print(f"{number} of {len(sections)}: {name} ...")
+        for row in import_module(f"benchmarks.{name}").rows(scale):
+            progress.print(f"  {row}", soft_wrap=True)
+            rows.append(row)
+        progress.print(f"  {time.monotonic() - start:.0f} s")
     return rows
 
 

@@ -57,6 +57,10 @@ class Row:
     target: Target | None = None
     skipped: str = ""
 
+    def __str__(self) -> str:
+        measured = self.skipped or f"{self.ratio:.2f} ({median(self.ours):.3g} {self.unit})"
+        return f"{self.what} / {self.against}: {measured}"
+
     @property
     def ratios(self) -> list[float]:
         """Ours / theirs of each round, which were measured one after the other."""

@@ -44,6 +44,7 @@ def test_every_row_is_measured_without_scans(tmp_path: Path) -> None:
         "start of a sweep",
         "a further cell",
         "a cell beside",
+        "training at once",
         "ours",
         "fed from the cache",
         "validation",
@@ -59,5 +60,6 @@ def test_every_row_is_measured_without_scans(tmp_path: Path) -> None:
     peers = " ".join(row["against"] for row in written["rows"])
     assert "MONAI UNet" in peers
     assert "segmentation-models-pytorch" in peers
+    assert [name for name in named if name not in done.stderr] == []
     assert "python -m benchmarks --quick" in done.stdout
     assert "Traceback" not in done.stderr
