@@ -6,8 +6,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from types import FunctionType
-from typing import Any
+from types import FunctionType, UnionType
+from typing import Any, Union, get_args, get_origin
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -77,7 +77,7 @@ def check_types(node: Any, path: str = "") -> None:
     for key, value in node.items():
         where = f"{path}.{key}" if path else str(key)
         if key in declared and "_target_" not in str(value) and not _fits(value, declared[key]):
-            named = inspect.formatannotation(declared[key]).replace("Literal[", "one of [")
+            named = _named(declared[key])
             raise ValueError(f"{where}={value} must be {named}; set {where}=... to one")
         check_types(value, where)
 
@@ -90,6 +90,13 @@ def _declared(target: str) -> dict[str, Any]:
     except Exception:  # not importable, or without a signature: building it says so
         return {}
     return {name: each.annotation for name, each in built.parameters.items()}
+
+
+def _named(declared: Any) -> str:
+    """A type in words: `int or one of ['auto']`."""
+    if len(each := get_args(declared)) > 1 and get_origin(declared) in (Union, UnionType):
+        return " or ".join(map(_named, each))
+    return inspect.formatannotation(declared).replace("Literal[", "one of [")
 
 
 def _fits(value: Any, declared: Any) -> bool:

@@ -1,23 +1,20 @@
 """Builds the cache: each slice is read, checked, fitted to the network's size and written."""
 
 import hashlib
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
-from brainseg.cores import cores
 from brainseg.data import checks
+from brainseg.data.pool import each
 from brainseg.data.preprocessing import Preprocessing
 from brainseg.data.reader import Found, Patient, Reader, SliceError
+from brainseg.data.size import side, size_of
 from brainseg.data.store import Meta, PatientMeta, Writer
-
-WORKERS = 8  # each holds a patient in memory, and the interpreter's lock keeps more from helping
 
 Pixels = NDArray[np.uint8]
 Shape = tuple[int, int]
@@ -63,10 +60,13 @@ def build(
     patients, problems, skipped = found.patients, list(found.problems), len(found.problems)
     records: list[_Record] = []
     shape = _usual_shape(reader, patients)
-    with Writer(folder) as writer, ThreadPoolExecutor(_workers()) as pool:
-        volumes = _in_order(pool, lambda p: _prepare(reader, p, shape, preprocessing), patients)
-        for volume, wrong in tqdm(
-            volumes, "reading scans", len(patients), unit="patient", delay=2, disable=None
+    if isinstance(preprocessing.size, float):
+        crop = preprocessing.crop
+        sides = each(lambda p: side(reader, p, crop=crop), patients, "measuring heads")
+        preprocessing = replace(preprocessing, size=size_of(preprocessing.size, sides))
+    with Writer(folder) as writer:
+        for volume, wrong in each(
+            lambda p: _prepare(reader, p, shape, preprocessing), patients, "reading scans"
         ):
             problems += [line for lines in wrong for line in lines]
             skipped += len(wrong)
@@ -77,7 +77,7 @@ def build(
             source=source,
             fingerprint=_fingerprint(records),
             shape=shape,
-            size=preprocessing.size,
+            size=preprocessing.pixels,
             channels=len(reader.modalities),
             problems=problems,
             skipped=skipped,
@@ -86,23 +86,6 @@ def build(
         )
         writer.finish(meta)
     return meta
-
-
-def _workers() -> int:
-    return min(cores(), WORKERS)
-
-
-def _in_order(
-    pool: ThreadPoolExecutor, work: Callable[[Patient], _Prepared], patients: Iterable[Patient]
-) -> Iterator[_Prepared]:
-    """`map`, with no more than a patient a worker under way: all at once would fill the memory."""
-    waiting: deque[Future[_Prepared]] = deque()
-    for patient in patients:
-        waiting.append(pool.submit(work, patient))
-        if len(waiting) > _workers():
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
 
 
 def _usual_shape(reader: Reader, patients: Iterable[Patient]) -> Shape:

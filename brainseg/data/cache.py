@@ -1,8 +1,9 @@
 """Scans: a data set decoded once into a cache that every run, cell and worker shares."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from brainseg.data.preprocessing import Geometry, Preprocessing
 from brainseg.data.reader import Reader, channels
 from brainseg.data.store import Store, open_store
 
+HALF = 0.5  # of the head's resolution: what `size=auto` keeps
 Rows = Sequence[int] | NDArray[np.int64]
 
 
@@ -27,7 +29,8 @@ class Scans:
         reader: The data set, such as `LGG()`.
         root: Where its files are; None leaves it to the reader.
         modalities: Which of the reader's, in the order of the channels to be.
-        size, intensity, denoise, crop: Those of `Preprocessing`; size is in pixels.
+        size, intensity, denoise, crop: Those of `Preprocessing`; size `auto` is 0.5, half the
+            head's resolution.
         on_error: `stop` refuses a data set with any fault; `skip` leaves out what is faulty.
         cache_dir: Where caches are kept; None is `BRAINSEG_CACHE`, else the user's cache folder.
 
@@ -41,7 +44,7 @@ class Scans:
         *,
         root: str | Path | None = None,
         modalities: Sequence[str] | None = None,
-        size: int = 256,
+        size: int | float | Literal["auto"] = 256,
         intensity: str = "zscore",
         denoise: str = "none",
         crop: bool = False,
@@ -56,14 +59,15 @@ class Scans:
         if on_error not in ("stop", "skip"):
             raise ValueError(f"data.on_error={on_error}; must be stop or skip; set it to one")
         chosen = channels(self.modalities, reader.modalities)
-        self.preprocessing = Preprocessing(size, crop, denoise, intensity, chosen)
+        pixels = HALF if size == "auto" else size
+        self.preprocessing = Preprocessing(pixels, crop, denoise, intensity, chosen)
         self._folder: Path | None = None
         self._opened: _Opened | None = None
 
     @property
     def size(self) -> int:
         """Height and width of the cached slices."""
-        return self.preprocessing.size
+        return self._open().store.meta.size
 
     def prepare(self) -> None:
         """Open the cache; the first time, check and decode every file.
@@ -82,6 +86,7 @@ class Scans:
                 self.reader, self.root, self.preprocessing, skip=skip, cache_dir=self.cache_dir
             )
             self._opened = _Opened(store)
+            self.preprocessing = replace(self.preprocessing, size=store.meta.size)
 
     @property
     def images(self) -> NDArray[np.uint8]:

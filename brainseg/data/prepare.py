@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from statistics import median
 
 from brainseg.data.build import build
 from brainseg.data.caches import cache_folder, caches
@@ -55,11 +56,11 @@ def prepare(
                 _replace_older(folder, source)
     with suppress(OSError):  # a cache that may only be read
         os.utime(folder)  # when it was used last
-    _report(found, store.meta)
+    _report(found, store.meta, preprocessing)
     return folder, store
 
 
-def _name(source: list[str], found: Found, size: int) -> str:
+def _name(source: list[str], found: Found, size: float) -> str:
     """The cache's folder: another one for other files, settings or readers."""
     paths = dict.fromkeys(path for p in found.patients for path in (*p.images, *p.masks))
     reader, _, settings = source
@@ -137,7 +138,7 @@ def _share(partial: Path, meta: Meta, folder: Path) -> None:
                 (partial / f"{name}.same").replace(partial / name)
 
 
-def _report(found: Found, meta: Meta) -> None:
+def _report(found: Found, meta: Meta, preprocessing: Preprocessing) -> None:
     """What was read and what not, in two lines; faults that were left out, a line each."""
     slices = sum(len(patient.slices) for patient in meta.patients)
     places = f" ({found.places})" if found.places else ""
@@ -145,6 +146,11 @@ def _report(found: Found, meta: Meta) -> None:
     log.info(what, len(meta.patients), slices, found.root, places)
     skipped = [f"{meta.skipped} faulty slices or folders"] if meta.skipped else []
     log.info("leaves out: %s", "; ".join([*found.left_out, *skipped]) or "nothing")
+    if isinstance(preprocessing.size, float):
+        sides = [patient.box[2] for patient in meta.patients]
+        kind = "heads" if preprocessing.crop else "images"
+        what = "data.size=%g is %d px: %s have %d to %d px a side, median %g"
+        log.info(what, preprocessing.size, meta.size, kind, min(sides), max(sides), median(sides))
     if meta.problems:
         what = "data.on_error=skip left out %d slices or folders:\n  %s"
         log.warning(what, meta.skipped, "\n  ".join(meta.problems))

@@ -55,7 +55,8 @@ class Preprocessing:
     """What is done to a patient's volume; its arguments are those of `Scans`.
 
     Attributes:
-        size: height and width of the network's input, in pixels.
+        size: height and width of the network's input, in pixels; or, until the scans are read
+            (`data.size`), a share of the pixels that a head has a side, above 0 to 1.
         crop: whether to cut to the brain's box, else to the smallest square around the image.
         denoise: `none`, `median` or `nlm`.
         intensity: `unit` is 0 to 1; `zscore` is in SD from the mean, by patient and channel.
@@ -65,18 +66,18 @@ class Preprocessing:
         ValueError: a value is none of these.
     """
 
-    size: int
+    size: int | float
     crop: bool
     denoise: str
     intensity: str
     channels: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        whole = isinstance(self.size, int) and not isinstance(self.size, bool)
-        if not whole or not 1 <= self.size <= LARGEST:
+        most = LARGEST if isinstance(self.size, int) else 1
+        if isinstance(self.size, bool) or not 0 < self.size <= most:
             raise ValueError(
-                f"data.size={self.size}; must be a whole number of pixels, at most {LARGEST}; "
-                "set data.size=256"
+                f"data.size={self.size}; must be a whole number of pixels, at most {LARGEST}, or "
+                "a share of the head's resolution, above 0 to 1.0; set data.size=256"
             )
         choices = {"intensity": ("unit", "zscore"), "denoise": DENOISE, "crop": (False, True)}
         for key, allowed in choices.items():
@@ -106,13 +107,13 @@ class Preprocessing:
         shape = (volume.shape[1], volume.shape[2])
         box = brain_box(volume) if self.crop else whole_box(*shape)
         clean = (denoise(image, self.denoise) for image in volume)
-        pixels = np.stack([fit_image(image, box, self.size) for image in clean])
+        pixels = np.stack([fit_image(image, box, self.pixels) for image in clean])
         mean, deviation = (np.asarray(each, np.float32) for each in statistics(pixels))
         return pixels, Geometry(shape, box, mean, deviation)
 
     def fit_masks(self, masks: Pixels, geometry: Geometry) -> Pixels:
         """Masks [D, H, W] of 0 and 1 as [D, size, size]."""
-        return np.stack([fit_mask(mask, geometry.box, self.size) for mask in masks])
+        return np.stack([fit_mask(mask, geometry.box, self.pixels) for mask in masks])
 
     def scale(self, pixels: Pixels, geometry: Geometry) -> Floats:
         """The other half: one fitted slice [H, W, M] as float32 [C, H, W]."""
@@ -134,6 +135,13 @@ class Preprocessing:
         """[D, size, size] back on the original pixels, [D, H, W]; 0 outside the box."""
         whole = [undo(each, geometry.box, geometry.shape) for each in probabilities]
         return np.stack(whole) if whole else np.empty((0, *geometry.shape), np.float32)
+
+    @property
+    def pixels(self) -> int:
+        """The size, where it is no share any more."""
+        if not isinstance(self.size, int):
+            raise RuntimeError(f"size={self.size} is a share; prepare() the scans first")
+        return self.size
 
     @property
     def cached(self) -> str:

@@ -61,10 +61,10 @@ def refuse(error: Exception, cell: Cell | None = None, *, listed: bool = False) 
 def _smaller(config: dict[str, Any]) -> str:
     """What to try where the memory did not suffice: half of it, and little more than half."""
     batch, size = config["batch_size"], config["data"]["size"]
-    half, three_quarters = max(1, batch // 2), max(16, size * 3 // 4 // 16 * 16)
+    smaller = max(16, size * 3 // 4 // 16 * 16) if isinstance(size, int) else "a smaller share"
     return (
-        f"it had batch_size={batch} and data.size={size}: try batch_size={half}, "
-        f"or data.size={three_quarters}"
+        f"it had batch_size={batch} and data.size={size}: try batch_size={max(1, batch // 2)}, "
+        f"or data.size={smaller}"
     )
 
 

@@ -67,7 +67,7 @@ def build_module(config: dict[str, Any], *, patients: int = 0) -> SegmentationMo
     module.config = config
     module.loss(torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2))  # refuses its bad arguments now
     size, least = config["data"]["size"], getattr(module.net, "min_size", 1)
-    if size < least:
+    if isinstance(size, int) and size < least:  # a share is known when the scans are read
         raise ValueError(
             f"data.size={size} must be at least {least} for this network; "
             "set a larger data.size or a smaller model.net.depth"

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from omegaconf import OmegaConf
 from PIL import Image
 
-from brainseg.data import build, caches, preprocess, store
+from brainseg.data import caches, pool, preprocess, store
 from brainseg.data.cache import Scans
 from brainseg.data.caches import cache_folder
 from brainseg.data.lgg import LGG
@@ -464,7 +464,7 @@ def test_a_killed_build_does_no_harm(make: Make, lgg_root: Path, tmp_path: Path)
 def test_patients_are_prepared_in_order_and_few_at_a_time(
     make: Make, write_lgg: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(build, "WORKERS", 2)
+    monkeypatch.setattr(pool, "WORKERS", 2)
     names = {f"TCGA_AA_{k:04}_20000101": 1 + k % 3 for k in range(9)}
     scans = make(root=write_lgg(names, folder="many/kaggle_3m"))
     assert list(pd.unique(scans.index["patient"])) == list(names)
