@@ -9,13 +9,15 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
+import torch
 from rich.console import Console
 
 from benchmarks.row import Row
-from benchmarks.scale import FULL, QUICK, Scale
+from benchmarks.scale import FULL, ON_GPU, QUICK, Scale
 from benchmarks.table import as_json, conditions, table
 
 SECTIONS = ("start", "jobs", "busy", "step", "data", "scoring", "cache", "memory", "peers")
+LONG = {"quality": "takes 41 minutes; measure it alone with --only quality"}
 WIDTH = 200  # where the output is no terminal
 
 
@@ -29,15 +31,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--only",
         nargs="+",
-        choices=SECTIONS,
-        default=SECTIONS,
+        choices=[*SECTIONS, *LONG],
+        default=[],
         metavar="NAME",
-        help=f"measure only some of: {', '.join(SECTIONS)}",
+        help=f"measure only some of: {', '.join([*SECTIONS, *LONG])}",
     )
     parser.add_argument("--quick", action="store_true", help="tiny sizes: does it run at all?")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there too")
     chosen = parser.parse_args(arguments)
-    rows = measure(chosen.only, QUICK if chosen.quick else FULL)
+    full = ON_GPU if torch.cuda.is_available() else FULL
+    sections = chosen.only or [*SECTIONS, *(LONG if chosen.quick else ())]
+    rows = measure(sections, QUICK if chosen.quick else full)
+    left_out = () if chosen.only or chosen.quick else LONG.items()
+    rows += [Row(name, "", skipped=why) for name, why in left_out]
     given = sys.argv[1:] if arguments is None else arguments
     below = conditions(shlex.join(["python", "-m", "benchmarks", *given]))
     console = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)

@@ -5,7 +5,7 @@ from itertools import islice
 
 from torch.utils.data import DataLoader
 
-from benchmarks.inputs import configure, device, steps
+from benchmarks.inputs import configure, device
 from benchmarks.interleave import interleave
 from benchmarks.loops import OurLoop, warm_up
 from benchmarks.row import Row, at_least
@@ -20,7 +20,7 @@ def rows(scale: Scale) -> Iterator[Row]:
         config = configure(case)
         data, module = build(config)
         loader = data.train_dataloader()
-        count = min(steps(case), len(loader) - warm_up())
+        count = min(case.steps, len(loader) - warm_up())
         batches = [
             scaled({key: value.to(device()) for key, value in batch.items()})
             for batch in islice(loader, warm_up() + count)
@@ -30,6 +30,6 @@ def rows(scale: Scale) -> Iterator[Row]:
             "fed": OurLoop(config, module, loader, steps=count),
             "ready": OurLoop(config, module, ready, steps=count),
         }
-        values = interleave(contenders, case.rounds)
+        values = interleave(contenders, case.rounds, case.seconds)
         what = f"step, {case}: fed from the cache, augmented, {data.workers} workers"
         yield Row(what, "ready tensors", "slices/s", values["fed"], values["ready"], at_least(0.95))

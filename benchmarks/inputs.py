@@ -17,7 +17,11 @@ from brainseg.module import Batch
 def configure(case: Case) -> dict[str, Any]:
     """The resolved configuration, on LGG where `BRAINSEG_DATA` says where, else on phantoms."""
     words = [f"model.net.width={case.width}", f"model.net.depth={case.depth}"]
-    words += [*data_words(case.patients, case.size), f"data.size={case.size}"]
+    words += [
+        f"batch_size={case.batch}",
+        *data_words(case.patients, case.size),
+        f"data.size={case.size}",
+    ]
     config = OmegaConf.to_container(compose(words), resolve=True)
     assert isinstance(config, dict)
     trainer = config["trainer"] | resolve(config["trainer"])
@@ -42,11 +46,6 @@ def data_words(patients: int, size: int) -> list[str]:
     if os.environ.get("BRAINSEG_DATA"):
         return ["data=lgg"]
     return ["data=phantom", f"data.reader.patients={patients}", f"data.reader.size={size}"]
-
-
-def steps(case: Case) -> int:
-    """Steps in a turn; a GPU, which is some fifty times faster, gets fifty times as many."""
-    return case.steps * (50 if torch.cuda.is_available() else 1)
 
 
 def device() -> torch.device:

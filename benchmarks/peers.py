@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from benchmarks.apart import Make, apart
-from benchmarks.inputs import configure, ready_batch, steps
+from benchmarks.inputs import configure, ready_batch
 from benchmarks.interleave import interleave
 from benchmarks.loops import PlainLoop
 from benchmarks.row import Row
@@ -36,13 +36,13 @@ def _rows(case: Case) -> Iterator[Row]:
     if len(makers) == 1:
         return
     with apart(makers) as contenders:
-        values = interleave(contenders, case.rounds)
+        values = interleave(contenders, case.rounds, case.seconds)
     for name in list(values)[1:]:
         yield Row(mine, f"{name}, float32", "slices/s", values[mine], values[name])
 
 
 def _plain(build: Callable[[Case], nn.Module], case: Case) -> PlainLoop:
-    return PlainLoop(build(case), ready_batch(case), steps=steps(case))
+    return PlainLoop(build(case), ready_batch(case), steps=case.steps)
 
 
 def _monai_unet(case: Case) -> nn.Module:

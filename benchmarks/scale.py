@@ -1,6 +1,6 @@
 """How much is measured: enough to be trusted, or just enough to see that it runs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -10,11 +10,13 @@ class Case:
     Attributes:
         width: channels of the first level.
         size: height and width of the images in pixels.
-        steps: training steps in a turn on a CPU.
-        rounds: turns of each contender that count.
+        steps: training steps in a turn.
+        rounds: turns of each contender that count, fewer where `seconds` are over.
         goal: how many times the plain loop's speed, on a CPU with bf16 of its own.
         patients: of the phantom, where there are no scans.
         depth: number of down-samplings.
+        batch: slices in a batch.
+        seconds: after which no further round begins.
     """
 
     width: int
@@ -24,6 +26,8 @@ class Case:
     goal: float
     patients: int = 24
     depth: int = 4
+    batch: int = 16
+    seconds: float = 40
 
     def __str__(self) -> str:
         return f"width {self.width}, {self.size} px"
@@ -42,6 +46,7 @@ class Scale:
         beside: small cells that train side by side, epochs of each, and turns.
         busy: epochs and size of the images of trainings at once, and how many of them at most.
         growth: patients of the smaller and the larger data set that a worker holds.
+        quality: minutes of training after which recipes are compared.
     """
 
     cases: tuple[Case, ...]
@@ -52,21 +57,24 @@ class Scale:
     beside: tuple[int, int, int]
     busy: tuple[int, int, int]
     growth: tuple[int, int]
+    quality: tuple[float, ...]
 
 
 FULL = Scale(
     cases=(
-        Case(32, 256, steps=1, rounds=3, goal=4.0),
+        Case(32, 256, steps=1, rounds=9, goal=4.0, batch=4),
         Case(16, 128, steps=8, rounds=9, goal=2.4),
     ),
     rounds=9,
     starts=3,
     cells=3,
     files=(10, 60),
-    beside=(8, 8, 1),
-    busy=(4, 128, 3),
+    beside=(8, 6, 1),
+    busy=(4, 96, 3),
     growth=(8, 32),
+    quality=(5, 15),
 )
+ON_GPU = replace(FULL, cases=(Case(32, 256, steps=50, rounds=9, goal=4.0, seconds=10),))
 QUICK = Scale(
     cases=(Case(8, 32, steps=2, rounds=1, goal=1.0, patients=8, depth=2),),
     rounds=1,
@@ -76,4 +84,5 @@ QUICK = Scale(
     beside=(2, 1, 1),
     busy=(1, 32, 1),
     growth=(3, 12),
+    quality=(0.05,),
 )

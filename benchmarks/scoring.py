@@ -25,7 +25,7 @@ def rows(scale: Scale) -> Iterator[Row]:
     """A row for validation and one for scoring, of the smallest network: the least to hide in."""
     case = scale.cases[-1]
     forward, *others = _contenders(case).items()
-    values = interleave(dict([forward, *others]), scale.rounds)
+    values = interleave(dict([forward, *others]), scale.rounds, case.seconds)
     for name, _ in others:
         yield Row(
             f"{name}, {case}",
