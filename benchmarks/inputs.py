@@ -17,11 +17,7 @@ from brainseg.module import Batch
 def configure(case: Case) -> dict[str, Any]:
     """The resolved configuration, on LGG where `BRAINSEG_DATA` says where, else on phantoms."""
     words = [f"model.net.width={case.width}", f"model.net.depth={case.depth}"]
-    words += [
-        f"batch_size={case.batch}",
-        *data_words(case.patients, case.size),
-        f"data.size={case.size}",
-    ]
+    words += [*data_words(case.patients, case.size), f"data.size={case.size}"]
     config = OmegaConf.to_container(compose(words), resolve=True)
     assert isinstance(config, dict)
     trainer = config["trainer"] | resolve(config["trainer"])

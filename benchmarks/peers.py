@@ -18,12 +18,8 @@ from brainseg.training.build import build_module
 
 
 def rows(scale: Scale) -> Iterator[Row]:
-    """Ours against each peer, on each size."""
-    for case in scale.cases:
-        yield from _rows(case)
-
-
-def _rows(case: Case) -> Iterator[Row]:
+    """Ours against each peer, of the largest network."""
+    case = scale.cases[0]
     mine = f"step, {case}: ours, {_millions(build_module(configure(case)).net)}"
     makers: dict[str, Make] = {mine: partial(ours, case)}
     for name, build in PEERS.items():

@@ -15,7 +15,6 @@ class Case:
         goal: how many times the plain loop's speed, on a CPU with bf16 of its own.
         patients: of the phantom, where there are no scans.
         depth: number of down-samplings.
-        batch: slices in a batch.
         seconds: after which no further round begins.
     """
 
@@ -26,8 +25,7 @@ class Case:
     goal: float
     patients: int = 24
     depth: int = 4
-    batch: int = 16
-    seconds: float = 40
+    seconds: float = 30
 
     def __str__(self) -> str:
         return f"width {self.width}, {self.size} px"
@@ -62,15 +60,15 @@ class Scale:
 
 FULL = Scale(
     cases=(
-        Case(32, 256, steps=1, rounds=9, goal=4.0, batch=4),
+        Case(32, 256, steps=1, rounds=9, goal=4.0),
         Case(16, 128, steps=8, rounds=9, goal=2.4),
     ),
     rounds=9,
-    starts=3,
+    starts=2,
     cells=3,
     files=(10, 60),
-    beside=(8, 6, 1),
-    busy=(4, 96, 3),
+    beside=(6, 6, 1),
+    busy=(3, 96, 3),
     growth=(8, 32),
     quality=(5, 15),
 )
