@@ -25,7 +25,7 @@ class Case:
     goal: float
     patients: int = 24
     depth: int = 4
-    seconds: float = 30
+    seconds: float = 20
 
     def __str__(self) -> str:
         return f"width {self.width}, {self.size} px"
@@ -64,10 +64,10 @@ FULL = Scale(
         Case(16, 128, steps=8, rounds=9, goal=2.4),
     ),
     rounds=9,
-    starts=2,
+    starts=1,
     cells=3,
     files=(10, 60),
-    beside=(6, 6, 1),
+    beside=(6, 4, 1),
     busy=(3, 96, 3),
     growth=(8, 32),
     quality=(5, 15),

@@ -42,8 +42,6 @@ class SegmentationModule(L.LightningModule):
     config: dict[str, Any] | None = None
     preprocessing: dict[str, Any] | None = None
 
-    bad_step: Tensor
-
     def __init__(
         self,
         net: nn.Module,
@@ -63,7 +61,7 @@ class SegmentationModule(L.LightningModule):
         self.val_loss = MeanMetric(nan_strategy="disable")
         for mean in (self.train_loss, self.val_loss):
             mean.set_dtype(torch.float64)
-        self.register_buffer("bad_step", torch.tensor(-1), persistent=False)
+        self.bad_step = torch.tensor(-1)  # no buffer: averaged weights take all of those
 
     def forward(self, image: Tensor) -> Tensor:
         """Images [B, C, H, W] to logits [B, K, H, W]."""
@@ -80,6 +78,10 @@ class SegmentationModule(L.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Score a batch."""
         self._step(batch, self.val_loss, self.val_scores)
+
+    def on_train_start(self) -> None:
+        """Remember a bad step where the loss is, so that nothing waits for the device."""
+        self.bad_step = torch.full((), -1, device=self.device)
 
     def on_train_epoch_start(self) -> None:
         """Seed dropout by (seed, epoch): a resumed epoch draws what it would have drawn."""

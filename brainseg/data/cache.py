@@ -29,8 +29,7 @@ class Scans:
         reader: The data set, such as `LGG()`.
         root: Where its files are; None leaves it to the reader.
         modalities: Which of the reader's, in the order of the channels to be.
-        size, intensity, denoise, crop: Those of `Preprocessing`; size `auto` is 0.5, half the
-            head's resolution.
+        size, intensity, denoise, crop: Those of `Preprocessing`; size `auto` is `HALF`.
         on_error: `stop` refuses a data set with any fault; `skip` leaves out what is faulty.
         cache_dir: Where caches are kept; None is `BRAINSEG_CACHE`, else the user's cache folder.
 
@@ -59,15 +58,15 @@ class Scans:
         if on_error not in ("stop", "skip"):
             raise ValueError(f"data.on_error={on_error}; must be stop or skip; set it to one")
         chosen = channels(self.modalities, reader.modalities)
-        pixels = HALF if size == "auto" else size
-        self.preprocessing = Preprocessing(pixels, crop, denoise, intensity, chosen)
+        size = HALF if size == "auto" else size
+        self.preprocessing = Preprocessing(size, crop, denoise, intensity, chosen)
         self._folder: Path | None = None
         self._opened: _Opened | None = None
 
     @property
     def size(self) -> int:
         """Height and width of the cached slices."""
-        return self._open().store.meta.size
+        return self.preprocessing.pixels
 
     def prepare(self) -> None:
         """Open the cache; the first time, check and decode every file.

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from itertools import combinations
 from typing import Literal
 
-import albumentations as A
 import cv2
 import lightning as L
 import numpy as np
@@ -18,6 +17,7 @@ from torch.utils.data import DataLoader, Sampler
 from brainseg.data.cache import Scans
 from brainseg.data.dataset import Slice, SliceDataset, scaled
 from brainseg.data.split import Split
+from brainseg.data.transforms import Augmentation
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class SegmentationDataModule(L.LightningDataModule):
         self,
         scans: Scans,
         *,
-        augment: A.Compose,
+        augment: Augmentation,
         split: Callable[[pd.DataFrame], Split],
         sampler: Callable[..., Sampler[tuple[int, int]]],
         batch_size: int = 16,
@@ -134,7 +134,7 @@ class SegmentationDataModule(L.LightningDataModule):
     def _loader(
         self,
         part: Part,
-        augment: A.Compose | None = None,
+        augment: Augmentation | None = None,
         sampler: Sampler[tuple[int, int]] | None = None,
         persistent: bool = True,
     ) -> DataLoader[Slice]:

@@ -2,7 +2,6 @@
 
 from typing import TypedDict
 
-import albumentations as A
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -10,7 +9,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from brainseg.data.cache import Scans
-from brainseg.data.transforms import transform
+from brainseg.data.transforms import Augmentation, transform
 
 
 class Slice(TypedDict):
@@ -61,7 +60,7 @@ class SliceDataset(Dataset[Slice]):
         rows: NDArray[np.int64],
         *,
         patient: NDArray[np.int64],
-        augment: A.Compose | None = None,
+        augment: Augmentation | None = None,
         seed: int = 0,
     ) -> None:
         self.scans = scans
@@ -69,6 +68,8 @@ class SliceDataset(Dataset[Slice]):
         self.patient = patient
         self.augment = augment
         self.seed = seed
+        name = scans.reader.stand_in
+        self.stand_in = scans.modalities.index(name) if name in scans.modalities else None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -81,8 +82,17 @@ class SliceDataset(Dataset[Slice]):
             pixels, mask = transform(self.augment, pixels, mask, (self.seed, epoch, row))
         preprocessing = self.scans.preprocessing
         mean, deviation = preprocessing.levels(self.scans.geometry(row))
+        channels = preprocessing.select(pixels)
+        if self.augment is not None:
+            channels, mean, deviation = self.augment.levels(
+                channels,
+                mean,
+                deviation,
+                stand_in=self.stand_in,
+                key=(self.seed, epoch, row),
+            )
         return Slice(
-            image=torch.from_numpy(preprocessing.select(pixels)),
+            image=torch.from_numpy(channels),
             mean=torch.from_numpy(mean),
             deviation=torch.from_numpy(deviation),
             mask=torch.from_numpy(mask).unsqueeze(0),

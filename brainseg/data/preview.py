@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 from typing import Any, cast
 
-import albumentations as A
 import numpy as np
 import pandas as pd
 from hydra.errors import HydraException
@@ -20,7 +19,7 @@ from omegaconf import OmegaConf
 
 from brainseg.config import check_types, compose, instantiate
 from brainseg.data.cache import Scans
-from brainseg.data.transforms import transform
+from brainseg.data.transforms import Augmentation, transform
 from brainseg.errors import reason
 
 __all__ = ["contact_sheet", "main"]
@@ -30,7 +29,7 @@ AUGMENTED = 4  # versions of each slice
 OUTLINE = "#ff3b30"
 
 
-def contact_sheet(scans: Scans, augment: A.Compose, *, seed: int = 0) -> Figure:
+def contact_sheet(scans: Scans, augment: Augmentation, *, seed: int = 0) -> Figure:
     """Draw slices as the network gets them: each modality, then FLAIR (or the first) augmented.
 
     Grey goes from the least to the 99.5th percentile of each picture; the mask is outlined in red.
@@ -76,7 +75,7 @@ def main(arguments: list[str] | None = None) -> None:
         cfg = compose(given.overrides)
         check_types(OmegaConf.to_container(cfg, resolve=True))
         scans: Scans = instantiate(cfg.data)
-        augment: A.Compose = instantiate(cfg.augment)
+        augment: Augmentation = instantiate(cfg.augment)
         scans.prepare()
         figure = contact_sheet(scans, augment, seed=cfg.seed)
         figure.suptitle(

@@ -10,18 +10,23 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import nn
 
+TO_PREDICT = ("state_dict", "config", "preprocessing", "epoch", "pytorch-lightning_version")
+
 
 class WholeFileIO(TorchCheckpointIO):
-    """Writes a checkpoint with `save_checkpoint`.
+    """Writes a checkpoint with `save_checkpoint`; of `best.ckpt` what predicting needs.
 
     Lightning 2.6 writes into the system's temporary folder first, and copies where that is another
-    file system.
+    file system. Its own weights-only checkpoint asks no callback, and so would hold the weights as
+    they are where callbacks average them.
     """
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
     ) -> None:
         """Write one checkpoint, whole; raises as `save_checkpoint`."""
+        if Path(path).stem == "best":
+            checkpoint = {key: checkpoint[key] for key in TO_PREDICT}
         save_checkpoint(checkpoint, Path(path))
 
 

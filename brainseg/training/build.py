@@ -131,7 +131,6 @@ def _checkpoints(folder: Path) -> list[L.Callback]:
         "best",
         monitor="val/dice",
         mode="max",
-        save_weights_only=True,
         enable_version_counter=False,
         auto_insert_metric_name=False,
     )

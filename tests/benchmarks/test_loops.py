@@ -145,7 +145,8 @@ def test_beside_a_gpu_stand_tf32_and_cuda_graphs_too(monkeypatch: pytest.MonkeyP
         lambda case: {"trainer": {"accelerator": "gpu", "precision": "bf16-mixed"}},
     )
     rows = list(step.rows(QUICK))
-    assert {row.against for row in rows} == {step.PLAIN, step.PLAIN_TF32, step.ALONE}
+    named = {step.PLAIN, step.PLAIN_TF32, step.ALONE, *step.PUBLISHED}
+    assert {row.against for row in rows} == named
     assert len({row.what for row in rows}) == 3
     near = {str(row.target) for row in rows if row.against == step.ALONE}
     assert near == {"≥ 0.833333"}  # 1 / 1.2

@@ -124,6 +124,9 @@ def test_misspelt_argument_is_an_error() -> None:
         ({"rotate": -15}, "rotate=-15 must be within 0 and 180 degrees"),
         ({"zoom": 1}, "zoom=1 must be within 0 and 1; set augment.zoom"),
         ({"shift": -0.1}, "shift=-0.1 must be within 0 and 1; set augment.shift"),
+        ({"gain": 1.0}, "gain=1.0 must be within 0 and 1; set augment.gain"),
+        ({"offset": -0.1}, "offset=-0.1 must not be negative; set augment.offset"),
+        ({"sequence_dropout": 2}, "sequence_dropout=2 must be a probability"),
     ],
 )
 def test_values_out_of_range_are_refused(option: dict[str, float], message: str) -> None:
@@ -139,3 +142,19 @@ def test_every_option_but_none_changes_slices(option: Path) -> None:
         np.array_equal(image, transform(steps, image, mask, (0, 0, row))[0]) for row in range(20)
     ]
     assert all(same) if option.stem == "none" else not all(same)
+
+
+@pytest.mark.parametrize("name", ["gamma", "noise", "blur"])
+def test_grey_values_change_within_bounds_and_the_mask_does_not(name: str) -> None:
+    _, mask = slice_with_bar()
+    image = np.random.default_rng(0).integers(40, 200, (SIDE, SIDE, 3), dtype=np.uint8)
+    image = np.repeat(np.repeat(image[::8, ::8], 8, 0), 8, 1)
+    steps, changes = augment(**NOTHING | {name: 0.5}), []
+    for row in range(60):
+        grey, same = transform(steps, image, mask, (0, 0, row))
+        assert np.array_equal(same, mask)
+        assert (grey.dtype, grey.shape) == (np.uint8, image.shape)
+        changes.append(np.abs(grey.astype(float) - image).mean())
+    untouched = np.mean(np.array(changes) == 0)
+    assert 0.3 < untouched < 0.7
+    assert 1 < max(changes) < 40

@@ -34,8 +34,9 @@ def epochs_trained(patch: pytest.MonkeyPatch) -> list[int]:
         ["scheduler=constant", DROPOUT],
         ["scheduler=plateau", "scheduler.patience=0", "optimizer.lr=0.01"],
         ["callbacks=early_stopping", "callbacks.early_stopping.patience=9"],
+        ["callbacks=average", "callbacks.average.decay=0.9", "augment=robust"],
     ],
-    ids=["constant", "plateau", "early stopping"],
+    ids=["constant", "plateau", "early stopping", "averaged"],
 )
 def test_a_longer_cell_continues_its_shorter_sibling_bit_for_bit(
     options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -191,8 +191,9 @@ def test_a_missing_or_foreign_checkpoint_is_named(tmp_path: Path) -> None:
         load_module(tmp_path / "foreign.ckpt")
 
 
+@pytest.mark.parametrize("callbacks", ["default", "average"])
 def test_a_loss_that_is_not_finite_keeps_the_last_good_checkpoint(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    callbacks: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from brainseg import losses
 
@@ -204,12 +205,27 @@ def test_a_loss_that_is_not_finite_keeps_the_last_good_checkpoint(
 
     calls: list[int] = []
     monkeypatch.setattr("brainseg.losses.bce_loss", loss)
-    cell = tiny_cell(tmp_path / "run", "loss=bce", "epochs=9")
+    cell = tiny_cell(tmp_path / "run", "loss=bce", "epochs=9", f"callbacks={callbacks}")
     with pytest.raises(FloatingPointError, match=r"epoch \d, step \d"):
         fit(cell, title="run")
     kept = load_checkpoint(cell.folder / LAST)
     assert all(value.isfinite().all() for value in kept["state_dict"].values())
     assert len(pd.read_csv(cell.folder / "history.csv")) == kept["epoch"] + 1
+
+
+def test_averaged_weights_are_what_is_scored_and_kept(tmp_path: Path) -> None:
+    cell = tiny_cell(
+        tmp_path / "run", "epochs=1", "callbacks=average", "callbacks.average.decay=0.5"
+    )
+    fit(cell, title="run")
+    best, last = (load_checkpoint(cell.folder / which) for which in (BEST, LAST))
+    for name, averaged in best["state_dict"].items():
+        assert torch.equal(averaged, last["state_dict"][name])
+    head = "net.head.weight"
+    assert not torch.equal(best["state_dict"][head], last["current_model_state"][head])
+    logged = pd.read_csv(cell.folder / "history.csv")["val/dice"].max()
+    scored = RunFolder(cell.folder).required_metrics["scores"]["best"]["val"]["dice"]
+    assert logged == pytest.approx(scored, abs=1e-6)
 
 
 def test_tensorboard_has_curves_panels_and_hyperparameters(finished: Cell) -> None:
