@@ -1,0 +1,1 @@
+"""Masks for scans that nobody has labelled: files in, files on the same grid out."""

@@ -1,0 +1,41 @@
+"""Intensities of any range as the bytes that networks are trained on."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+TOP = 99.9  # percentile that becomes white
+
+Pixels = NDArray[np.uint8]
+
+
+def to_bytes(values: NDArray[np.generic], what: str) -> tuple[Pixels, str]:
+    """One sequence as uint8, from its least value to its 99.9th percentile.
+
+    The z-score that follows takes out where the range lies; what is lost is finer than a 255th of
+    it, and how bright the brightest thousandth is.
+
+    Args:
+        values: all slices [D, H, W], whatever type.
+        what: its name, for messages.
+
+    Returns:
+        The bytes, unchanged where they are bytes already, and what was done in words or nothing.
+
+    Raises:
+        ValueError: values are not finite, or all the same.
+    """
+    if values.dtype == np.bool_:
+        values = values.astype(np.uint8)
+    if not np.isfinite(values).all():
+        wrong = int(values.size - np.isfinite(values).sum())
+        raise ValueError(f"{what} has {wrong} values that are not finite; replace them by numbers")
+    low, top = float(values.min()), float(values.max())
+    if low == top:
+        raise ValueError(f"{what} has one grey value, {low:g}, throughout; give another scan")
+    if values.dtype == np.uint8:
+        return np.asarray(values, np.uint8), ""
+    high = float(np.percentile(values.astype(np.float64), TOP))
+    high = high if high > low else top
+    scaled = (np.clip(values.astype(np.float32), low, high) - low) * (255 / (high - low))
+    clipped = f", {top:g} the most" if high < top else ""
+    return np.rint(scaled).astype(np.uint8), f"{what}: {low:g} to {high:g} as 0 to 255{clipped}"

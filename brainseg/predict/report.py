@@ -1,0 +1,71 @@
+"""`report.json` beside the masks: what was done with which weights, and each case."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from brainseg.files import write_whole
+from brainseg.predict.scan import Scan
+
+REPORT = "report.json"
+
+
+def measure(scan: Scan, mask: NDArray[np.bool_], order: Sequence[str]) -> dict[str, Any]:
+    """What a mask holds.
+
+    Args:
+        scan: the case.
+        mask: [D, H, W].
+        order: the sequences that the network sees.
+    """
+    pixels = int(mask.sum())
+    _, components = ndimage.label(mask, ndimage.generate_binary_structure(3, 3))
+    box = [[int(a.min()), int(a.max())] for a in np.nonzero(mask)] if pixels else None
+    size: dict[str, float] = {"pixels": pixels}
+    if scan.voxel_ml is not None:
+        size |= {"ml": round(pixels * scan.voxel_ml, 3)}
+    return {
+        **size,
+        "components": int(components),
+        "box": box,  # first and last slice, row and column, from 0, as the preview shows them
+        "slices": len(mask),
+        "slices_with_tumour": int(mask.any((1, 2)).sum()),
+        "sequences": {name: list(map(str, paths)) for name, paths in scan.files.items()},
+        "missing": scan.missing(order),
+        "notes": scan.notes,
+    }
+
+
+def checksum(files: Sequence[Path], *settings: object) -> str:
+    """SHA-256 of files and settings: equal where the result would be."""
+    found = hashlib.sha256(repr(settings).encode())
+    for path in files:
+        with path.open("rb") as file:
+            found.update(hashlib.file_digest(file, "sha256").digest())
+    return found.hexdigest()
+
+
+def read(folder: Path) -> dict[str, dict[str, Any]]:
+    """The cases of an earlier call, by name; empty without one.
+
+    Raises:
+        ValueError: the report is broken.
+    """
+    path = folder / REPORT
+    try:
+        return {str(case["name"]): dict(case) for case in json.loads(path.read_text())["cases"]}
+    except FileNotFoundError:
+        return {}
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{path} is broken; give --force, which segments all again") from error
+
+
+def write(folder: Path, head: dict[str, Any], cases: Sequence[dict[str, Any]]) -> None:
+    """Write the report, whole."""
+    write_whole(folder / REPORT, json.dumps({**head, "cases": list(cases)}, indent=1))

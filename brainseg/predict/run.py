@@ -1,0 +1,152 @@
+"""One call of the command: every case read, segmented, written and reported, each by itself."""
+
+import argparse
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from brainseg.errors import reason
+from brainseg.hardware import use_threads
+from brainseg.predict import report
+from brainseg.predict.cases import Case, by_sequence, find
+from brainseg.predict.preview import write_preview
+from brainseg.predict.segmenter import Segmenter, load
+
+
+def run(options: argparse.Namespace, words: Sequence[str]) -> bool:
+    """Segment all cases of a command line; whether each of them is done.
+
+    Raises:
+        ValueError: the command cannot be done as it is; nothing was written.
+    """
+    cases, left_out = _cases(options)
+    before = _before(options)
+    use_threads()
+    segmenter = load(options.weights, device=options.device)
+    for line in left_out:
+        say(f"leaves out {line}")
+    start = time.perf_counter()
+    head = {
+        "command": shlex.join(["python", "-m", "brainseg.predict", *words]),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {name: version(name) for name in ("brainseg", "torch")},
+        "weights": segmenter.sources,
+        "device": segmenter.device,
+        "threshold": options.threshold,
+        "tta": options.tta,
+        "left_out": left_out,
+        "use": "research only, not a medical device",
+    }
+    options.out.mkdir(parents=True, exist_ok=True)
+    done: list[dict[str, Any]] = []
+    for case in tqdm(cases, "segmenting", unit="case", delay=2, disable=None):
+        done.append(_case(case, segmenter, options, before.get(case.name)))
+        report.write(options.out, {**head, "seconds": _since(start)}, done)
+    failed = sum("failed" in each for each in done)
+    again = sum("again" in each for each in done)
+    counts = [f"{len(done) - failed - again} segmented"]
+    counts += [f"{again} done before"] if again else []
+    counts += [f"{failed} failed"] if failed else []
+    say(f"{', '.join(counts)} in {_since(start):.1f} s; {options.out / report.REPORT}")
+    return not failed
+
+
+def say(line: str) -> None:
+    """Print a line clear of the progress bar."""
+    tqdm.write(line, file=sys.stdout)
+    sys.stdout.flush()
+
+
+def _cases(options: argparse.Namespace) -> tuple[list[Case], list[str]]:
+    flags = {name: getattr(options, name) for name in ("flair", "pre", "post")}
+    given = {name: path for name, path in flags.items() if path is not None}
+    if given and options.paths:
+        raise ValueError(f"{options.paths[0]} beside --{next(iter(given))}: give files or flags")
+    if given and "flair" not in given:
+        raise ValueError("--flair FILE is needed: FLAIR shows the tumour, and stands in for others")
+    if given:
+        for path in given.values():
+            if not path.is_file():
+                raise ValueError(f"{path} does not exist; give a NIfTI file")
+        return [by_sequence(given, resample=options.resample)], []
+    cases, left_out = find(options.paths, resample=options.resample)
+    if not cases:
+        more = "".join(f"\n  {line}" for line in left_out[:20])
+        raise ValueError(f"no scan to segment; give a scan, or a folder of scans{more}")
+    return cases, left_out
+
+
+def _before(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """Cases of an earlier call into the same folder, to be left as they are."""
+    out: Path = options.out
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"--out {out} is a file; give a folder")
+    if options.resume:
+        return report.read(out)
+    if out.is_dir() and any(out.iterdir()) and not options.force:
+        ours = (out / report.REPORT).is_file()
+        remedy = "--resume to go on, --force to replace" if ours else "another --out, or --force"
+        raise ValueError(f"--out {out} is not empty; give {remedy}")
+    return {}
+
+
+def _case(
+    case: Case, segmenter: Segmenter, options: argparse.Namespace, before: dict[str, Any] | None
+) -> dict[str, Any]:
+    """What the report says of a case; one that fails costs only itself."""
+    start = time.perf_counter()
+    entry: dict[str, Any] = {"name": case.name}
+    try:
+        settings = (sorted(segmenter.sources.values()), options.threshold, options.tta)
+        entry["checksum"] = report.checksum(case.files, *settings, options.resample)
+        if before and before.get("checksum") == entry["checksum"] and _there(before):
+            say(f"{case.name}: done before")
+            return before | {"again": True}
+        entry |= _segment(case, segmenter, options)
+        entry["seconds"] = _since(start)
+        _tell(entry)
+    except (ValueError, OSError, MemoryError, RuntimeError) as error:
+        entry["failed"] = reason(error).splitlines()[0]
+        say(f"{case.name}: FAILED: {entry['failed']}")
+    return entry
+
+
+def _segment(case: Case, segmenter: Segmenter, options: argparse.Namespace) -> dict[str, Any]:
+    scan = case.read()
+    probs = segmenter.probabilities(scan, tta=options.tta)
+    mask = probs > options.threshold
+    written = scan.write(mask, options.out / f"{case.name}_mask")
+    if options.probabilities:
+        written += scan.write(probs, options.out / f"{case.name}_probabilities")
+    if options.preview:
+        written.append(write_preview(scan, mask, options.out / f"{case.name}_preview.png"))
+    measured = report.measure(scan, mask, segmenter.used())
+    return {"written": [str(path) for path in written], **measured}
+
+
+def _there(before: dict[str, Any]) -> bool:
+    return "failed" not in before and all(Path(path).is_file() for path in before["written"])
+
+
+def _tell(entry: dict[str, Any]) -> None:
+    used = "; ".join(
+        f"{name} = {Path(paths[0]).name}" for name, paths in entry["sequences"].items()
+    )
+    if entry["missing"]:
+        used += f"; FLAIR stands in for {', '.join(entry['missing'])}"
+    size = f"{entry['ml']:.1f} ml" if "ml" in entry else f"{entry['pixels']} pixels"
+    found = f"{size} in {entry['components']} parts, {entry['slices_with_tumour']} slices"
+    say(f"{entry['name']}: {found if entry['pixels'] else 'no tumour found'}, {entry['seconds']} s")
+    for line in (used, *entry["notes"], f"written: {entry['written'][0]}"):
+        say(f"    {line}")
+
+
+def _since(start: float) -> float:
+    return round(time.perf_counter() - start, 3)

@@ -1,0 +1,46 @@
+"""A case as it was read: its sequences on one grid, and how a mask goes back to that grid."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+
+FLAIR = "flair"
+LARGEST = 2**30  # pixels of a sequence: more is a header that lies, or does not fit in memory
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One case.
+
+    Attributes:
+        name: of the case, and of its files.
+        sequences: name to uint8 [D, H, W], all on one grid; FLAIR is always among them.
+        files: which file each is.
+        write: takes the mask or the probabilities [D, H, W] and the stem of a path, writes one
+            file or several of the kind that was read, and returns them.
+        voxel_ml: of one voxel, in ml; None where the file does not tell, as a picture.
+        notes: what was done to it, or would mislead, a line each.
+    """
+
+    name: str
+    sequences: Mapping[str, Pixels]
+    files: Mapping[str, Sequence[Path]]
+    write: Callable[[NDArray[Any], Path], list[Path]]
+    voxel_ml: float | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def volume(self, order: Sequence[str]) -> Pixels:
+        """Channels in an order, uint8 [D, H, W, M]; FLAIR stands in for what is not there."""
+        flair = self.sequences[FLAIR]
+        return np.stack([self.sequences.get(name, flair) for name in order], axis=-1)
+
+    def missing(self, order: Sequence[str]) -> list[str]:
+        """What FLAIR stands in for."""
+        return [name for name in order if name not in self.sequences]

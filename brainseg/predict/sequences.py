@@ -1,0 +1,45 @@
+"""Which file is which sequence: by its name, never by its position.
+
+The dialects in use: BraTS up to 2021 (`_flair _t1 _t1ce _t2`), BraTS since 2023 (`-t2f -t1n -t1c
+-t2w`), BIDS (`_FLAIR _T1w _ce-gd_T1w`), and this package's own `_pre _flair _post`.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+ENDINGS = (".nii.gz", ".nii", ".png", ".jpg", ".jpeg", ".tif", ".tiff")
+_DIALECTS = {
+    "post": r"t1ce|t1c|t1gd|t1post|post|ce-[a-z0-9]+_t1w",
+    "pre": r"t1n|t1w|t1|pre",
+    "flair": r"t2f|flair",
+    "t2": r"t2w|t2",
+}
+_MASK = re.compile(r"(?i)(^|.*[_-])(mask|seg|segm|label)$")
+
+
+@dataclass(frozen=True)
+class Named:
+    """What a file's name says.
+
+    Attributes:
+        case: the name without sequence and ending.
+        sequence: pre, flair, post, t2, mask; empty where the name says none of these.
+        ending: as in `ENDINGS`, lower case; empty for any other.
+    """
+
+    case: str
+    sequence: str
+    ending: str
+
+
+def named(path: Path) -> Named:
+    """What the name of a file says."""
+    ending = next((each for each in ENDINGS if path.name.lower().endswith(each)), "")
+    stem = path.name[: len(path.name) - len(ending)]
+    if _MASK.match(stem):
+        return Named(stem, "mask", ending)
+    for sequence, words in _DIALECTS.items():
+        if found := re.match(rf"(?i)^(?P<case>.*?)(?:^|[_-])(?:{words})$", stem):
+            return Named(found["case"] or path.parent.name, sequence, ending)
+    return Named(stem, "", ending)
