@@ -8,8 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brainseg import hardware
+from brainseg.config import instantiate, refuse_foreign_targets
 from brainseg.data.preprocessing import Preprocessing
 from brainseg.inference import Model, predict
+from brainseg.losses import bce_dice_loss
+from brainseg.module import SegmentationModule
+from brainseg.predict.published import is_published, load_published
 from brainseg.predict.scan import Scan
 from brainseg.runs.checkpoint import digest, load_checkpoint
 from brainseg.runs.folder import BEST, RunFolder
@@ -46,44 +50,54 @@ class Segmenter:
 
 
 def load(weights: Sequence[Path], *, device: str = "auto") -> Segmenter:
-    """A segmenter of run folders or checkpoint files.
+    """A segmenter of run folders, checkpoint files, or folders in the published form.
 
     Args:
-        weights: of each the best checkpoint, or the file itself.
+        weights: of a run its best checkpoint is taken.
         device: auto (a GPU where there is one), cpu or gpu.
 
     Raises:
-        ValueError: one is neither, is broken, or was trained on slices prepared in another way.
+        ValueError: one is none of these, is broken, or was trained on slices prepared in another
+            way than the first's.
     """
-    models, sources, first = [], {}, None
-    for path in weights:
-        if path.is_dir():
-            _ = RunFolder(path).required_metrics  # says what the folder is, where it is no run
-            path = path / BEST
-        checkpoint = load_checkpoint(path)
-        if "preprocessing" not in checkpoint:
-            raise ValueError(f"{path} does not say how its slices were prepared; train it again")
-        state = Preprocessing.from_state(checkpoint["preprocessing"])
-        data = checkpoint["config"]["data"]
-        here = (state, _channels(data))
-        if first is not None and here != first:
-            raise ValueError(
-                f"{path} was trained on slices prepared unlike the first's; leave it out"
-            )
-        first = here
-        trainer = hardware.resolve({"accelerator": device, "precision": "auto"})
-        module = load_module(path)
-        module.to(hardware.device(trainer["accelerator"]))
-        models.append(Model(module, trainer["precision"]))
-        sources[str(path)] = digest(checkpoint)
-    assert first is not None
-    name = str(hardware.describe(trainer["accelerator"])["device"])
-    return Segmenter(tuple(models), *first, sources, name)
+    own = hardware.resolve({"accelerator": device, "precision": "auto"})
+    opened = [_open(path) for path in weights]
+    first = opened[0]
+    for path, each in zip(weights, opened, strict=True):
+        if (each.preprocessing, each.channels) != (first.preprocessing, first.channels):
+            raise ValueError(f"{path} was trained on slices prepared unlike the first's: leave it")
+        each.module.to(hardware.device(own["accelerator"]))
+    return Segmenter(
+        tuple(Model(each.module, own["precision"]) for each in opened),
+        first.preprocessing,
+        first.channels,
+        {str(path): each.checksum for path, each in zip(weights, opened, strict=True)},
+        str(hardware.describe(own["accelerator"])["device"]),
+    )
 
 
-def _channels(data: dict[str, object]) -> tuple[str, ...]:
-    """All modalities of the reader that the network was trained with."""
-    from brainseg.config import instantiate, refuse_foreign_targets
+@dataclass(frozen=True)
+class _Weights:
+    module: SegmentationModule
+    preprocessing: Preprocessing
+    channels: tuple[str, ...]
+    checksum: str
 
-    refuse_foreign_targets({"reader": data["reader"]})
-    return tuple(instantiate(data["reader"]).modalities)
+
+def _open(path: Path) -> _Weights:
+    if is_published(path):
+        net, card = load_published(path)
+        module = SegmentationModule(net, bce_dice_loss).eval()
+        state = Preprocessing.from_state(card["preprocessing"])
+        return _Weights(module, state, tuple(card["channels"]), card["sha256"])
+    if path.is_dir():
+        _ = RunFolder(path).required_metrics  # says what the folder is, where it is no run
+        path = path / BEST
+    checkpoint = load_checkpoint(path)
+    if "preprocessing" not in checkpoint:
+        raise ValueError(f"{path} does not say how its slices were prepared; train it again")
+    state = Preprocessing.from_state(checkpoint["preprocessing"])
+    reader = checkpoint["config"]["data"]["reader"]
+    refuse_foreign_targets({"reader": reader})
+    channels = tuple(instantiate(reader).modalities)  # all that a volume has
+    return _Weights(load_module(path), state, channels, digest(checkpoint))
