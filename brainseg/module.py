@@ -63,6 +63,12 @@ class SegmentationModule(L.LightningModule):
             mean.set_dtype(torch.float64)
         self.bad_step = torch.tensor(-1)  # no buffer: averaged weights take all of those
 
+    def setup(self, stage: str) -> None:
+        """Take the number of patients from the trainer's data module, where none was given."""
+        names = getattr(getattr(self.trainer, "datamodule", None), "patients", ())
+        if not len(self.train_scores.counts):
+            self.train_scores, self.val_scores = (PatientScores(len(names)) for _ in range(2))
+
     def forward(self, image: Tensor) -> Tensor:
         """Images [B, C, H, W] to logits [B, K, H, W]."""
         logits: Tensor = self.net(image.to(memory_format=torch.channels_last))

@@ -4,10 +4,23 @@
 """
 
 import warnings
+from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+
+def named(name: str) -> Callable[[int], nn.Module]:
+    """The norm of an option's name, with its defaults.
+
+    Raises:
+        ValueError: there is no such norm.
+    """
+    if name not in NORMS:
+        raise ValueError(f"norm={name} is unknown; the choices are {', '.join(NORMS)}")
+    return NORMS[name]
 
 
 def layer_norm(channels: int) -> nn.GroupNorm:
@@ -85,3 +98,13 @@ class LayerNorm2d(nn.LayerNorm):
         x = x.permute(0, 2, 3, 1)  # [B, H, W, C], contiguous if x was channels_last
         y = F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
         return y.to(x.dtype).permute(0, 3, 1, 2)  # [B, C, H, W], channels_last
+
+
+NORMS: dict[str, Callable[[int], nn.Module]] = {
+    "batch": nn.BatchNorm2d,
+    "layer": layer_norm,
+    "layer2d": LayerNorm2d,
+    "group": group_norm,
+    "instance": partial(nn.InstanceNorm2d, affine=True),
+    "none": nn.Identity,
+}

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from brainseg.models.norm import named
+
 Norm = Callable[[int], nn.Module]
 DEEPEST = 8  # down-samplings; more see images above 512 pixels alone, with billions of weights
 
@@ -74,7 +76,8 @@ class UNet(nn.Module):
     Args:
         in_channels: modalities of the image.
         out_channels: regions, a binary mask each.
-        norm: takes the channel count and returns the layer; used in encoder, bottleneck, decoder.
+        norm: takes the channel count and returns the layer, or an option's name, such as group;
+            used in encoder, bottleneck, decoder.
         width: channels of the first level.
         depth: number of down-samplings.
         dropout: share of the bottleneck's channels that is dropped in training, 0 to below 1
@@ -94,7 +97,7 @@ class UNet(nn.Module):
         in_channels: int,
         out_channels: int = 1,
         *,
-        norm: Norm,
+        norm: Norm | str,
         width: int = 32,
         depth: int = 4,
         dropout: float = 0.0,
@@ -102,6 +105,7 @@ class UNet(nn.Module):
     ) -> None:
         super().__init__()
         _check(width, depth, dropout, upsample)
+        norm = named(norm) if isinstance(norm, str) else norm
         self.min_size = 2 * 2**depth
         self.multiple = 2**depth
         *widths, deepest = (width * 2**level for level in range(depth + 1))

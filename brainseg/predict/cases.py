@@ -60,7 +60,7 @@ def find(paths: Sequence[Path], *, resample: bool) -> tuple[list[Case], list[str
                 here, others = _in_folder(files, resample)
                 cases, left_out = cases + here, left_out + others
         else:
-            cases.append(_alone(path, named(path), resample))
+            cases.append(alone(path, resample=resample))
     names = [case.name for case in cases]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(
@@ -69,8 +69,9 @@ def find(paths: Sequence[Path], *, resample: bool) -> tuple[list[Case], list[str
     return cases, left_out
 
 
-def _alone(path: Path, said: Named, resample: bool) -> Case:
+def alone(path: Path, *, resample: bool = False) -> Case:
     """A file that is a case by itself; what its name forbids is said when it is read."""
+    said = named(path)
     if said.ending.startswith(".nii"):
         return _volume(said.case, {said.sequence or FLAIR: path}, resample)
     return Case(said.case, (path,), partial(_read_picture, said, path))
@@ -114,7 +115,7 @@ def _in_folder(files: Sequence[Path], resample: bool) -> tuple[list[Case], list[
         elif numbered:
             slices[numbered["case"]].append((int(numbered["number"]), path))
         else:
-            cases.append(_alone(path, said, resample))
+            cases.append(alone(path, resample=resample))
     cases += [_volume(name, found, resample) for name, found in volumes.items()]
     for name, found in slices.items():
         ordered = [path for _, path in sorted(found)]

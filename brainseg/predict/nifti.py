@@ -53,7 +53,8 @@ def read(name: str, files: Mapping[str, Path], *, resample: bool = False) -> Sca
         notes += [note] if note else []
     millilitres = float(np.prod(flair.header.get_zooms()[:3])) / 1000
     kept = {sequence: [path] for sequence, path in files.items()}
-    return Scan(name, sequences, kept, partial(_write, flair), millilitres, notes)
+    back = partial(_back, flair)
+    return Scan(name, sequences, kept, partial(_write, flair), back, millilitres, notes)
 
 
 def _open(path: Path) -> Any:
@@ -130,10 +131,14 @@ def _turn(image: Any) -> tuple[Any, str]:
     return turn, _PLANES[plane]
 
 
+def _back(image: Any, values: NDArray[Any]) -> NDArray[Any]:
+    """[D, H, W] in the axes of the file."""
+    order, flipped, _ = _axes(image)
+    return np.flip(values, flipped).transpose(np.argsort(order))
+
+
 def _write(image: Any, values: NDArray[Any], stem: Path) -> list[Path]:
     """uint8 for a mask, float32 for probabilities; shape, affine, qform and sform of the input."""
-    order, flipped, _ = _axes(image)
-    back = np.flip(values, flipped).transpose(np.argsort(order))
     dtype = np.uint8 if values.dtype == np.bool_ else np.float32
     header = image.header.copy()
     header.set_data_dtype(dtype)
@@ -141,7 +146,7 @@ def _write(image: Any, values: NDArray[Any], stem: Path) -> list[Path]:
     header["cal_min"] = header["cal_max"] = 0
     path = stem.with_name(f"{stem.name}.nii.gz")
     partial_path = path.with_name(f".{path.name}.part.nii.gz")
-    nib.save(image.__class__(back.astype(dtype), None, header), partial_path)
+    nib.save(image.__class__(_back(image, values).astype(dtype), None, header), partial_path)
     written: Any = nib.load(partial_path)
     same = written.shape == image.shape and np.array_equal(written.affine, image.affine)
     codes = ("qform_code", "sform_code")

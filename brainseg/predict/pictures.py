@@ -52,7 +52,7 @@ def read(name: str, paths: Sequence[Path]) -> Scan:
     if len(pages) == 1:
         notes.append("a lone slice: scaled by itself, not by its volume, which costs accuracy")
     write = partial(_write, list(paths), [len(file) for file in files])
-    return Scan(name, sequences, dict.fromkeys(sequences, paths), write, None, notes)
+    return Scan(name, sequences, dict.fromkeys(sequences, paths), write, notes=notes)
 
 
 def _pages(path: Path, notes: list[str]) -> list[NDArray[np.generic]]:

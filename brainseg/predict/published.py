@@ -56,6 +56,7 @@ def publish(run: Path, folder: Path, *, licence: str) -> dict[str, Any]:
         if name.startswith(prefix)
     }
     save_file(tensors, folder / TENSORS)
+    (folder / TENSORS).chmod(0o644)  # safetensors writes for the owner alone
     options = {"model": done.choices.get("model", "unet"), "norm": done.choices["norm"]}
     card = {
         "format": FORMAT,

@@ -3,18 +3,23 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from brainseg import hardware
 from brainseg.config import instantiate, refuse_foreign_targets
 from brainseg.data.preprocessing import Preprocessing
-from brainseg.inference import Model, predict
+from brainseg.inference import THRESHOLD, Model, predict
 from brainseg.losses import bce_dice_loss
 from brainseg.module import SegmentationModule
+from brainseg.predict.cases import alone
+from brainseg.predict.grey import to_bytes
 from brainseg.predict.published import is_published, load_published
-from brainseg.predict.scan import Scan
+from brainseg.predict.scan import FLAIR, Scan
 from brainseg.runs.checkpoint import digest, load_checkpoint
 from brainseg.runs.folder import BEST, RunFolder
 from brainseg.training.build import load_module
@@ -43,6 +48,37 @@ class Segmenter:
     def probabilities(self, scan: Scan, *, tta: bool = False) -> Probs:
         """The probability of tumour on the scan's own pixels, [D, H, W] in [0, 1]."""
         return predict(self.models, scan.volume(self.channels), self.preprocessing, tta=tta)
+
+    def __call__(self, image: Any, *, threshold: float = THRESHOLD, tta: bool = False) -> Any:
+        """The mask of an image, of the same height and width.
+
+        Args:
+            image: NumPy or torch [H, W], which is FLAIR; [C, H, W] or [D, C, H, W], C as
+                `channels` or 1, any range; or the path of a file that `predict` reads.
+            threshold: on the probability.
+            tta: average over flips.
+
+        Returns:
+            bool [H, W] or [D, H, W], of NumPy or torch as the image; of a file in its own axes.
+
+        Raises:
+            ValueError: the shape is none of these, or the file cannot be read.
+        """
+        if isinstance(image, str | Path):
+            scan = alone(Path(image)).read()
+            return scan.back(self.probabilities(scan, tta=tta) > threshold)
+        array = np.asarray(image.detach().cpu() if isinstance(image, Tensor) else image)
+        slices = array[(None,) * (4 - array.ndim)] if array.ndim in (2, 3, 4) else array
+        if slices.ndim != 4 or slices.shape[1] not in (1, len(self.channels)):
+            raise ValueError(
+                f"image of shape {array.shape}; must be [H, W], [C, H, W] or [D, C, H, W] with "
+                f"C 1 or {len(self.channels)}: {', '.join(self.channels)}"
+            )
+        names = self.channels if slices.shape[1] > 1 else (FLAIR,)
+        pixels = {name: to_bytes(slices[:, k], name)[0] for k, name in enumerate(names)}
+        mask = self.probabilities(Scan("image", pixels, {}), tta=tta) > threshold
+        mask = mask if array.ndim == 4 else mask[0]
+        return torch.from_numpy(mask) if isinstance(image, Tensor) else mask
 
     def used(self) -> list[str]:
         """The sequences that the networks see."""
