@@ -37,8 +37,8 @@ def by_sequence(files: Mapping[str, Path], *, resample: bool) -> Case:
     return _volume(named(files[FLAIR]).case, files, resample)
 
 
-def find(paths: Sequence[Path], *, resample: bool) -> tuple[list[Case], list[str]]:
-    """The cases in files and folders, and what was left out and why, a line each.
+def find(paths: Sequence[Path], *, resample: bool) -> tuple[list[Case], dict[str, str]]:
+    """The cases in files and folders, and what was left out, path to reason.
 
     Args:
         paths: files, each a case of its own; folders, all files below them.
@@ -48,17 +48,17 @@ def find(paths: Sequence[Path], *, resample: bool) -> tuple[list[Case], list[str
         ValueError: a path does not exist, or two cases have one name.
     """
     cases: list[Case] = []
-    left_out: list[str] = []
+    left_out: dict[str, str] = {}
     for path in paths:
         if not path.exists():
             raise ValueError(f"{path} does not exist; give a scan, or a folder of scans")
         if path.is_dir():
             for folder in walk(path):
                 if folder.problem:
-                    left_out.append(f"{folder.path}: {folder.problem}")
+                    left_out[str(folder.path)] = folder.problem
                 files = [folder.path / name for name in folder.files]
                 here, others = _in_folder(files, resample)
-                cases, left_out = cases + here, left_out + others
+                cases, left_out = cases + here, left_out | others
         else:
             cases.append(alone(path, resample=resample))
     names = [case.name for case in cases]
@@ -91,8 +91,8 @@ def _no_picture(said: Named) -> str:
     return known.get(said.sequence, f"a picture of {said.sequence} alone, by its name")
 
 
-def _in_folder(files: Sequence[Path], resample: bool) -> tuple[list[Case], list[str]]:
-    left_out: list[str] = []
+def _in_folder(files: Sequence[Path], resample: bool) -> tuple[list[Case], dict[str, str]]:
+    left_out: dict[str, str] = {}
     volumes: dict[str, dict[str, Path]] = defaultdict(dict)
     slices: dict[str, list[tuple[int, Path]]] = defaultdict(list)
     cases: list[Case] = []
@@ -100,18 +100,18 @@ def _in_folder(files: Sequence[Path], resample: bool) -> tuple[list[Case], list[
         said = named(path)
         numbered = _NUMBERED.match(said.case)
         if not said.ending:
-            left_out.append(f"{path}: no scan, by its name")
+            left_out[str(path)] = "no scan, by its name"
         elif said.ending.startswith(".nii") and said.sequence in _NOT_USED:
-            left_out.append(f"{path}: {_NOT_USED[said.sequence]}")
+            left_out[str(path)] = _NOT_USED[said.sequence]
         elif said.ending.startswith(".nii"):
             sequence = said.sequence or FLAIR
             if sequence in volumes[said.case]:
                 first = volumes[said.case][sequence]
-                left_out.append(f"{path}: {first} is {sequence} of {said.case} already")
+                left_out[str(path)] = f"{first} is {sequence} of {said.case} already"
             else:
                 volumes[said.case][sequence] = path
         elif why := _no_picture(said):
-            left_out.append(f"{path}: {why}")
+            left_out[str(path)] = why
         elif numbered:
             slices[numbered["case"]].append((int(numbered["number"]), path))
         else:

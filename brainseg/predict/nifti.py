@@ -60,26 +60,27 @@ def read(name: str, files: Mapping[str, Path], *, resample: bool = False) -> Sca
 def _open(path: Path) -> Any:
     try:
         image: Any = nib.load(path)
-    except (nib.filebasedimages.ImageFileError, OSError, EOFError, ValueError) as error:
+    except Exception as error:  # nibabel and gzip raise a dozen kinds
         raise ValueError(f"{path} is no NIfTI file that can be read ({_first(error)})") from error
     if not isinstance(image, nib.Nifti1Image):  # Nifti2Image is one
         raise ValueError(f"{path} is no NIfTI file but {type(image).__name__}; convert it")
-    while len(image.shape) > 3 and image.shape[-1] == 1:
-        image = image.slicer[..., 0]
     shape = image.shape
-    if len(shape) != 3 or 0 in shape:
+    if len(shape) < 3 or min(shape) < 1 or set(shape[3:]) - {1}:
         raise ValueError(f"{path} is {'x'.join(map(str, shape))}; must be one volume of 3 axes")
     if int(np.prod(shape, dtype=object)) > LARGEST:
         raise ValueError(f"{path} claims {'x'.join(map(str, shape))} voxels; at most {LARGEST}")
-    if not np.isfinite(image.affine).all() or not np.linalg.det(image.affine[:3, :3]):
-        raise ValueError(f"{path} has an affine without a size; set its sform or qform")
+    if len(shape) > 3:
+        values = _values(image, path).reshape(shape[:3])
+        image = image.__class__(values, image.affine, image.header)
+    if not np.isfinite(image.affine).all() or np.isnan(_orientation(image)).any():
+        raise ValueError(f"{path} has an affine that is no grid; set its sform or qform")
     return image
 
 
 def _values(image: Any, path: Path) -> NDArray[np.generic]:
     try:
         values: NDArray[np.generic] = np.asanyarray(image.dataobj)
-    except (OSError, EOFError, ValueError, MemoryError) as error:
+    except Exception as error:
         raise ValueError(f"{path} is damaged ({_first(error)}); copy it again") from error
     if values.dtype.fields is not None or np.iscomplexobj(values):
         raise ValueError(f"{path} holds {values.dtype}; must be one number a voxel")
@@ -101,21 +102,22 @@ def _grid(image: Any) -> str:
     return f"{sides} of {zooms} mm from ({corner})"
 
 
-def _orientation(image: Any) -> tuple[list[int], NDArray[np.float64]]:
-    """The axis of the array and its direction for left-right, back-front and foot-head."""
-    found = nib.io_orientation(image.affine)  # type: ignore[no-untyped-call]
-    return [int(np.flatnonzero(found[:, 0] == k)[0]) for k in range(3)], found[:, 1]
+def _orientation(image: Any) -> NDArray[np.float64]:
+    """Of each axis of the array: left-right, back-front or foot-head (0, 1, 2), and direction."""
+    found: NDArray[np.float64] = nib.io_orientation(image.affine)  # type: ignore[no-untyped-call]
+    return found
 
 
 def _axes(image: Any) -> tuple[tuple[int, ...], tuple[int, ...], int]:
     """Array axes of (slice, row, column), which of these run the other way, and the plane."""
-    axes, directions = _orientation(image)
+    found = _orientation(image)
+    axes, directions = np.argsort(found[:, 0]), found[:, 1]
     zooms = image.header.get_zooms()
     thickest = max(range(3), key=lambda k: zooms[axes[k]])
     rest = max(zooms[axes[k]] for k in range(3) if k != thickest)
     plane = thickest if zooms[axes[thickest]] >= _THICK * rest else 2
     (row, towards_row), (column, towards_column) = _SHOWN[plane]
-    order = (axes[plane], axes[row], axes[column])
+    order = (int(axes[plane]), int(axes[row]), int(axes[column]))
     signs = [directions[axis] for axis in order]
     # +1 runs towards R, A, S; slices from foot to head, right to left, back to front
     wanted = (1, -1 if towards_row in "PI" else 1, -1 if towards_column in "LP" else 1)

@@ -16,7 +16,6 @@ from brainseg.predict.scan import FLAIR, Scan
 SMALLEST = 32  # pixels of a side
 CHANNELS = ("pre", FLAIR, "post")
 _GREY = ("1", "L", "I", "F")
-_BROKEN = (OSError, SyntaxError, EOFError, MemoryError, Image.DecompressionBombError)
 
 
 def read(name: str, paths: Sequence[Path]) -> Scan:
@@ -63,7 +62,9 @@ def _pages(path: Path, notes: list[str]) -> list[NDArray[np.generic]]:
             if min(width, height) < SMALLEST:
                 raise ValueError(f"{path} is {width}x{height} pixels; at least {SMALLEST} a side")
             return [_channels(page, path, notes) for page in ImageSequence.Iterator(picture)]
-    except (*_BROKEN, Warning) as error:
+    except Exception as error:  # Pillow raises a dozen kinds
+        if str(path) in str(error) and isinstance(error, ValueError):
+            raise
         why = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(f"{path} is no picture that can be read ({why})") from error
 

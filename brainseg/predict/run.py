@@ -30,8 +30,8 @@ def run(options: argparse.Namespace, words: Sequence[str]) -> bool:
     before = _before(options)
     use_threads()
     segmenter = load(options.weights, device=options.device)
-    for line in left_out:
-        say(f"leaves out {line}")
+    for line in _left_out(left_out):
+        say(line)
     start = time.perf_counter()
     head = {
         "command": shlex.join(["python", "-m", "brainseg.predict", *words]),
@@ -64,7 +64,17 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def _cases(options: argparse.Namespace) -> tuple[list[Case], list[str]]:
+def _left_out(reasons: dict[str, str]) -> list[str]:
+    """A line for each reason, with the first files; the report has them all."""
+    lines = []
+    for why in dict.fromkeys(reasons.values()):
+        paths = [path for path, each in reasons.items() if each == why]
+        more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+        lines.append(f"leaves out {paths[0]}{more}: {why}")
+    return lines
+
+
+def _cases(options: argparse.Namespace) -> tuple[list[Case], dict[str, str]]:
     flags = {name: getattr(options, name) for name in ("flair", "pre", "post")}
     given = {name: path for name, path in flags.items() if path is not None}
     if given and options.paths:
@@ -75,10 +85,10 @@ def _cases(options: argparse.Namespace) -> tuple[list[Case], list[str]]:
         for path in given.values():
             if not path.is_file():
                 raise ValueError(f"{path} does not exist; give a NIfTI file")
-        return [by_sequence(given, resample=options.resample)], []
+        return [by_sequence(given, resample=options.resample)], {}
     cases, left_out = find(options.paths, resample=options.resample)
     if not cases:
-        more = "".join(f"\n  {line}" for line in left_out[:20])
+        more = "".join(f"\n  {line}" for line in _left_out(left_out))
         raise ValueError(f"no scan to segment; give a scan, or a folder of scans{more}")
     return cases, left_out
 
