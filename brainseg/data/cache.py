@@ -15,7 +15,6 @@ from brainseg.data.preprocessing import Geometry, Preprocessing
 from brainseg.data.reader import Reader, channels
 from brainseg.data.store import Store, open_store
 
-HALF = 0.5  # of the head's resolution: what `size=auto` keeps
 Rows = Sequence[int] | NDArray[np.int64]
 
 
@@ -29,7 +28,7 @@ class Scans:
         reader: The data set, such as `LGG()`.
         root: Where its files are; None leaves it to the reader.
         modalities: Which of the reader's, in the order of the channels to be.
-        size, intensity, denoise, crop: Those of `Preprocessing`; size `auto` is `HALF`.
+        size, intensity, denoise, crop: Those of `Preprocessing`; size `auto` is 0.5.
         on_error: `stop` refuses a data set with any fault; `skip` leaves out what is faulty.
         cache_dir: Where caches are kept; None is `BRAINSEG_CACHE`, else the user's cache folder.
 
@@ -58,8 +57,8 @@ class Scans:
         if on_error not in ("stop", "skip"):
             raise ValueError(f"data.on_error={on_error}; must be stop or skip; set it to one")
         chosen = channels(self.modalities, reader.modalities)
-        size = HALF if size == "auto" else size
-        self.preprocessing = Preprocessing(size, crop, denoise, intensity, chosen)
+        wanted = 0.5 if size == "auto" else size
+        self.preprocessing = Preprocessing(wanted, crop, denoise, intensity, chosen)
         self._folder: Path | None = None
         self._opened: _Opened | None = None
 
@@ -105,10 +104,7 @@ class Scans:
 
     @property
     def index(self) -> pd.DataFrame:
-        """A row per slice: `patient`, `institution`, `slice`, `tumour` (pixels of the original).
-
-        And `missing`: the modalities that the patient lacks, joined by +; empty for none.
-        """
+        """A row per slice: `patient`, `institution`, `slice`, `tumour` pixels, `missing` (+)."""
         return self._open().index
 
     @property
