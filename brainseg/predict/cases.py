@@ -118,6 +118,9 @@ def _in_folder(files: Sequence[Path], resample: bool) -> tuple[list[Case], dict[
             cases.append(alone(path, resample=resample))
     cases += [_volume(name, found, resample) for name, found in volumes.items()]
     for name, found in slices.items():
+        if len(found) == 1:  # a number that counts no slices
+            cases.append(alone(found[0][1], resample=resample))
+            continue
         ordered = [path for _, path in sorted(found)]
         cases.append(Case(name, tuple(ordered), partial(pictures.read, name, ordered)))
     return cases, left_out

@@ -48,6 +48,9 @@ def read(name: str, paths: Sequence[Path]) -> Scan:
     for sequence, values in found.items():
         sequences[sequence], note = to_bytes(values, f"{paths[0]} {sequence}")
         notes += [note] if note else []
+    if len(paths) > 1:
+        span = f"{paths[0].name} to {paths[-1].name}"
+        notes.append(f"{len(paths)} numbered pictures, {span}: taken as one volume's slices")
     if len(pages) == 1:
         notes.append("a lone slice: scaled by itself, not by its volume, which costs accuracy")
     write = partial(_write, list(paths), [len(file) for file in files])

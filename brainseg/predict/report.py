@@ -63,7 +63,7 @@ def read(folder: Path) -> dict[str, dict[str, Any]]:
     except FileNotFoundError:
         return {}
     except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"{path} is broken; give --force, which segments all again") from error
+        raise ValueError(f"{path} is broken; delete it, or give --force") from error
 
 
 def write(folder: Path, head: dict[str, Any], cases: Sequence[dict[str, Any]]) -> None:

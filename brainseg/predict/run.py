@@ -47,8 +47,9 @@ def run(options: argparse.Namespace, words: Sequence[str]) -> bool:
     options.out.mkdir(parents=True, exist_ok=True)
     done: list[dict[str, Any]] = []
     for case in tqdm(cases, "segmenting", unit="case", delay=2, disable=None):
-        done.append(_case(case, segmenter, options, before.get(case.name)))
-        report.write(options.out, {**head, "seconds": _since(start)}, done)
+        done.append(_case(case, segmenter, options, before.pop(case.name, None)))
+        # with what is not reached yet, so that an interrupted --resume forgets nothing
+        report.write(options.out, {**head, "seconds": _since(start)}, [*done, *before.values()])
     failed = sum("failed" in each for each in done)
     again = sum("again" in each for each in done)
     counts = [f"{len(done) - failed - again} segmented"]
@@ -84,7 +85,7 @@ def _cases(options: argparse.Namespace) -> tuple[list[Case], dict[str, str]]:
     if given:
         for path in given.values():
             if not path.is_file():
-                raise ValueError(f"{path} does not exist; give a NIfTI file")
+                raise ValueError(f"{path} does not exist, or is no file; give a NIfTI file")
         return [by_sequence(given, resample=options.resample)], {}
     cases, left_out = find(options.paths, resample=options.resample)
     if not cases:
@@ -98,13 +99,14 @@ def _before(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     out: Path = options.out
     if out.exists() and not out.is_dir():
         raise ValueError(f"--out {out} is a file; give a folder")
-    if options.resume:
-        return report.read(out)
-    if out.is_dir() and any(out.iterdir()) and not options.force:
-        ours = (out / report.REPORT).is_file()
-        remedy = "--resume to go on, --force to replace" if ours else "another --out, or --force"
-        raise ValueError(f"--out {out} is not empty; give {remedy}")
-    return {}
+    if out.is_dir() and any(out.iterdir()):
+        if not (out / report.REPORT).is_file():  # scans, perhaps, whose own masks have these names
+            raise ValueError(f"--out {out} is not empty, and not of this command; give another")
+        if not (options.resume or options.force):
+            raise ValueError(
+                f"--out {out} is not empty; give --resume to go on, --force to replace"
+            )
+    return report.read(out) if options.resume else {}
 
 
 def _case(
@@ -114,8 +116,10 @@ def _case(
     start = time.perf_counter()
     entry: dict[str, Any] = {"name": case.name}
     try:
-        settings = (sorted(segmenter.sources.values()), options.threshold, options.tta)
-        entry["checksum"] = report.checksum(case.files, *settings, options.resample)
+        settings = [options.threshold, options.tta, options.resample]
+        settings += [options.probabilities, options.preview]
+        weights = sorted(segmenter.sources.values())
+        entry["checksum"] = report.checksum(case.files, weights, *settings)
         if before and before.get("checksum") == entry["checksum"] and _there(before):
             say(f"{case.name}: done before")
             return before | {"again": True}

@@ -146,10 +146,46 @@ def test_a_folder_that_is_not_empty_is_kept(predict: Predict, tmp_path: Path) ->
     mine.write_text("mine")
     code, _, err = predict(scan)
     assert (code, err.count("\n")) == (2, 1)
-    assert "--out masks is not empty; give another --out, or --force" in err
-    assert predict(scan, "--force")[0] == 0
-    assert mine.read_text() == "mine"
+    assert "--out masks is not empty, and not of this command; give another" in err
+    assert predict(scan, "--force")[0] == predict(scan, "--resume")[0] == 2
+    assert [path.name for path in (tmp_path / "masks").iterdir()] == ["mine.txt"]
+    mine.unlink()
+    assert predict(scan)[0] == 0
     assert "--resume to go on" in predict(scan)[2]
+    assert predict(scan, "--force")[0] == 0
+
+
+def test_the_masks_that_scans_have_already_are_never_replaced(
+    predict: Predict, tmp_path: Path
+) -> None:
+    truth = tmp_path / "scans" / "a_mask.png"
+    truth.parent.mkdir()
+    Image.fromarray((head(1)[0] / 4).astype(np.uint8)).save(tmp_path / "scans" / "a.png")
+    truth.write_bytes(b"by hand")
+    for option in ("--force", "--resume"):
+        assert predict(tmp_path / "scans", "--out", tmp_path / "scans", option)[0] == 2
+    assert truth.read_bytes() == b"by hand"
+
+
+def test_an_option_more_is_not_passed_over_by_resume(predict: Predict, tmp_path: Path) -> None:
+    scan = write_nifti(tmp_path / "scan.nii.gz", head())
+    assert predict(scan)[0] == 0
+    assert "1 segmented" in predict(scan, "--resume", "--preview")[1]
+    assert (tmp_path / "masks" / "scan_preview.png").is_file()
+
+
+def test_numbered_pictures_are_one_volume_with_a_word_and_a_lone_one_keeps_its_name(
+    predict: Predict, tmp_path: Path
+) -> None:
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    for name, page in zip(("a_1", "a_2", "b_7"), head(3), strict=True):
+        Image.fromarray((page / 4).astype(np.uint8)).save(scans / f"{name}.png")
+    code, out, _ = predict(scans)
+    assert code == 0
+    assert "2 numbered pictures, a_1.png to a_2.png: taken as one volume's slices" in out
+    names = sorted(path.name for path in (tmp_path / "masks").glob("*.png"))
+    assert names == ["a_1_mask.png", "a_2_mask.png", "b_7_mask.png"]
 
 
 @pytest.mark.parametrize(
