@@ -1,4 +1,4 @@
-"""Which slices train, validate and test: by patient, or by slice to measure the leak."""
+"""Which slices train, validate and test: by patient, by slice to measure the leak, or all train."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["Split", "patient_split", "slice_split"]
+__all__ = ["Split", "everyone", "patient_split", "slice_split"]
 
 Rows = NDArray[np.int64]
 Units = NDArray[Any]  # names of patients, or rows
@@ -80,6 +80,29 @@ def slice_split(
     parts = _deal(rows, "slices", seed=seed, val=val, test=test, fold=fold, folds=folds)
     train, validated, tested = (np.sort(part) for part in parts)
     return Split(train, validated, tested, leaky=True)
+
+
+def everyone(
+    index: pd.DataFrame, *, seed: int = 0, val: float = 0.15, fold: int | None = None
+) -> Split:
+    """Train on every patient, for weights that are given away: LEAKY.
+
+    Some of them are scored as val and as test, which says nothing of others: how good such weights
+    are is known from folds of the same recipe.
+
+    Args:
+        index: as of `patient_split`.
+        seed: which patients are scored.
+        val: share of the patients that are scored.
+        fold: must be None.
+
+    Raises:
+        ValueError: as `patient_split`; or there is a fold.
+    """
+    if fold is not None:
+        raise ValueError(f"fold={fold} must be null where all patients train; set split.fold=null")
+    scored = patient_split(index, seed=seed, val=val, test=val).val
+    return Split(np.arange(len(index)), scored, scored, leaky=True)
 
 
 def _deal(

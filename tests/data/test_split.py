@@ -6,7 +6,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from brainseg.config import CONF, instantiate
-from brainseg.data.split import Split, patient_split, slice_split
+from brainseg.data.split import Split, everyone, patient_split, slice_split
 
 INSTITUTIONS = {"DU": 45, "HT": 34, "CS": 16, "FG": 14, "EZ": 1}  # as in LGG
 
@@ -144,3 +144,14 @@ def test_every_option_splits(option: Path) -> None:
     split = instantiate(OmegaConf.load(option))(index)
     assert split.leaky == (option.stem == "slice")
     assert len(np.concatenate(parts(split))) == len(index)
+
+
+def test_everyone_trains_and_whoever_is_scored_was_seen() -> None:
+    index = lgg_like_index()
+    split = everyone(index)
+    assert split.leaky
+    assert np.array_equal(split.train, np.arange(len(index)))
+    assert np.array_equal(split.val, split.test)
+    assert np.array_equal(split.val, patient_split(index).val)
+    with pytest.raises(ValueError, match="fold=0 must be null where all patients train"):
+        everyone(index, fold=0)
