@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo grid report evaluate board preview test test-slow fuzz test-gpu bench lint format clean
+.PHONY: help setup demo grid report evaluate board weights preview test test-slow fuzz test-gpu bench lint format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -30,6 +30,11 @@ report: $(READY) ## of SWEEP=multirun/NAME (default: the latest): what is better
 
 evaluate: $(READY) ## of RUN=outputs/NAME: every score of a run, with intervals and pictures
 	$(BIN)/python -m brainseg.evaluate $(RUN)
+
+weights: $(READY) ## train the weights that come along, folds first (2 hours on 2 cores with bf16; resumable)
+	$(BIN)/python -m brainseg.train experiment=weights
+	$(BIN)/python -m brainseg.train experiment=weights split=all split.fold=null
+	$(BIN)/python -m brainseg.export multirun/weights --out brainseg/weights/lgg --force
 
 preview: $(READY) ## a contact sheet of the data: images, masks, augmented versions
 	$(BIN)/python -m brainseg.data.preview

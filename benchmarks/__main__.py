@@ -16,7 +16,18 @@ from benchmarks.row import Row
 from benchmarks.scale import FULL, ON_GPU, QUICK, Scale
 from benchmarks.table import as_json, conditions, table
 
-SECTIONS = ("start", "jobs", "busy", "step", "data", "scoring", "cache", "memory", "peers")
+SECTIONS = (
+    "start",
+    "jobs",
+    "busy",
+    "step",
+    "data",
+    "scoring",
+    "cache",
+    "memory",
+    "predict",
+    "peers",
+)
 LONG = {"quality": "takes 41 minutes; measure it alone with --only quality"}
 WIDTH = 200  # where the output is no terminal
 

@@ -44,6 +44,7 @@ class Scale:
         beside: small cells that train side by side, epochs of each, and turns.
         busy: epochs and size of the images of trainings at once, and how many of them at most.
         growth: patients of the smaller and the larger data set that a worker holds.
+        volume: voxels of the scan that is segmented.
         quality: minutes of training after which recipes are compared.
     """
 
@@ -55,6 +56,7 @@ class Scale:
     beside: tuple[int, int, int]
     busy: tuple[int, int, int]
     growth: tuple[int, int]
+    volume: tuple[int, int, int]
     quality: tuple[float, ...]
 
 
@@ -70,6 +72,7 @@ FULL = Scale(
     beside=(8, 8, 1),
     busy=(3, 96, 3),
     growth=(8, 32),
+    volume=(240, 240, 155),
     quality=(5, 15),
 )
 ON_GPU = replace(FULL, cases=(Case(32, 256, steps=50, rounds=9, goal=4.0, seconds=10),))
@@ -82,5 +85,6 @@ QUICK = Scale(
     beside=(2, 1, 1),
     busy=(1, 32, 1),
     growth=(3, 12),
+    volume=(40, 40, 5),
     quality=(0.05,),
 )

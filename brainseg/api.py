@@ -19,16 +19,16 @@ from brainseg.predict.segmenter import load as _load
 __all__ = ["LGG", "Segmentation", "Segmenter", "UNet", "load"]
 
 
-def load(weights: str | Path | Sequence[str | Path], *, device: str = "auto") -> Segmenter:
-    """Trained weights, ready to segment: `mask = brainseg.load("outputs/mine")(image)`.
+def load(weights: str | Path | Sequence[str | Path] = (), *, device: str = "auto") -> Segmenter:
+    """Trained weights, ready to segment: `mask = brainseg.load()(image)`.
 
     Args:
         weights: a run folder, a checkpoint file, or a folder in the published form; of several
-            the mean probability is taken.
-        device: auto (a GPU where there is one), cpu or gpu.
+            the mean probability is taken. None are those that come along, trained on LGG.
+        device: auto (a GPU where there is one), cpu, or gpu, also called cuda.
 
     Raises:
-        ValueError: it is none of these, or is broken.
+        ValueError: it is none of these, or is broken; or there is no such device.
     """
     each = [weights] if isinstance(weights, str | Path) else weights
     return _load([Path(path) for path in each], device=device)

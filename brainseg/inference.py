@@ -6,17 +6,19 @@ The only place that predicts: training scores with `logits` and `probabilities`,
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from brainseg import hardware
-from brainseg.data.cache import Scans
 from brainseg.data.preprocess import Pixels
 from brainseg.data.preprocessing import Preprocessing
-from brainseg.module import SegmentationModule
+
+if TYPE_CHECKING:  # whoever only predicts waits for no data set, and not for Lightning
+    from brainseg.data.cache import Scans
 
 FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))  # axes; none is the first
 THRESHOLD = 0.5  # on probabilities
@@ -27,23 +29,24 @@ Probs = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Model:
-    """A module that predicts.
+    """A network that predicts.
 
     Attributes:
-        module: in eval mode, on the device to use.
+        module: images to logits, in eval mode, on the device to use.
         precision: as of `hardware.resolve`.
         batch_size: slices at a time.
     """
 
-    module: SegmentationModule
+    module: nn.Module
     precision: str = "32-true"
     batch_size: int = 16
 
     @torch.inference_mode()
     def probabilities(self, image: Tensor, flips: Sequence[tuple[int, ...]]) -> Tensor:
         """Of each flip, turned back: [F, B, h, w] of slices [B, C, h, w]."""
-        image = image.to(self.module.device)
-        with hardware.autocast(self.module.device, self.precision):
+        device = next(self.module.parameters()).device
+        image = image.to(device, memory_format=torch.channels_last)
+        with hardware.autocast(device, self.precision):
             each = [logits(self.module, image.flip(axes)).flip(axes) for axes in flips]
         return torch.stack([probabilities(one) for one in each])
 
@@ -73,7 +76,7 @@ class Volume:
     missing: str = ""
 
 
-def logits(module: SegmentationModule, image: Tensor) -> Tensor:
+def logits(module: nn.Module, image: Tensor) -> Tensor:
     """Float32 logits [B, K, h, w] of slices on the module's device [B, C, h, w]."""
     found: Tensor = module(image)
     return found.float()
@@ -111,7 +114,7 @@ def predict(
 
 
 def volumes(
-    members: Sequence[tuple[Model, Scans]], rows: Rows, *, tta: bool = False
+    members: "Sequence[tuple[Model, Scans]]", rows: Rows, *, tta: bool = False
 ) -> Iterator[Volume]:
     """Predict cached slices, and yield each patient as soon as its last slice is predicted.
 
@@ -144,7 +147,7 @@ def volumes(
 
 
 def _by_patient(
-    model: Model, scans: Scans, rows: Rows, flips: Sequence[tuple[int, ...]]
+    model: Model, scans: "Scans", rows: Rows, flips: Sequence[tuple[int, ...]]
 ) -> Iterator[Probs]:
     """Each patient's plain and flip-averaged probabilities [2, D, H, W]."""
     names = scans.index["patient"].to_numpy()[rows]
@@ -160,7 +163,7 @@ def _by_patient(
             held, start = held[:, slices:], start + slices
 
 
-def _batch(model: Model, scans: Scans, rows: Rows, flips: Sequence[tuple[int, ...]]) -> Probs:
+def _batch(model: Model, scans: "Scans", rows: Rows, flips: Sequence[tuple[int, ...]]) -> Probs:
     """Plain and flip-averaged probabilities of some slices [2, B, H, W]."""
     pixels = np.stack([scans.image(int(row)) for row in rows])
     each = model.probabilities(torch.from_numpy(pixels), flips)

@@ -64,7 +64,9 @@ def tiny_config(*overrides: str) -> dict[str, Any]:
 
 def tiny_cell(folder: Path, *overrides: str) -> Cell:
     config = tiny_config(*overrides)
-    chosen = dict(word.split("=", 1) for word in overrides if word.startswith(("norm=", "loss=", "split=")))
+    chosen = dict(
+        word.split("=", 1) for word in overrides if word.startswith(("norm=", "loss=", "split="))
+    )
     choices = {"norm": "batch", "loss": "bce_dice"} | chosen
     return Cell(config, choices, folder, "python -m brainseg.train")
 

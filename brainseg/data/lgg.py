@@ -41,6 +41,12 @@ class LGG:
 
     modalities: tuple[str, ...] = ("pre", "flair", "post")
     stand_in: str | None = "flair"
+    licence = "CC BY-NC-SA 4.0, as the LGG scans that they were trained on (TCGA-LGG; Buda 2019)"
+    limits = (
+        "lower-grade gliomas before surgery, of five institutions: nothing else was learnt",
+        "finds the FLAIR abnormality, not the enhancing tumour or its core",
+        "axial slices of whole heads, skull included; pre-contrast, FLAIR, post-contrast",
+    )
 
     def find(self, root: str | Path | None = None) -> Found:
         """The patients, by name, and what becomes of everything else below `root`.

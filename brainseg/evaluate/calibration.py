@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
 from brainseg.evaluate.average_precision import ranked
@@ -128,6 +129,19 @@ def best_threshold(histogram: Histogram) -> int:
     among = np.searchsorted(THRESHOLDS, CANDIDATES)
     best = among[means[among] >= means[among].max() - 1e-9]
     return int(best[np.abs(best - HALF).argmin()])
+
+
+def temperature(histogram: Histogram) -> float:
+    """What logits are divided by for the least log loss over all pixels (Guo et al. 2017, 4.2)."""
+    edges = np.log(THRESHOLDS) - np.log1p(-THRESHOLDS)
+    logits = np.concatenate([edges[:1], (edges[1:] + edges[:-1]) / 2, edges[-1:]])
+    pixels, tumour = histogram.pixels.sum(0), histogram.tumour.sum(0)
+
+    def log_loss(degree: float) -> float:
+        z = logits / degree
+        return float(tumour @ np.logaddexp(0, -z) + (pixels - tumour) @ np.logaddexp(0, z))
+
+    return float(minimize_scalar(log_loss, bounds=(0.1, 10), method="bounded").x)
 
 
 def _above(counts: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -11,9 +11,10 @@ DONE, SOME_FAILED, USAGE = 0, 1, 2
 
 _EPILOG = """\
 examples:
-  python -m brainseg.predict scan.nii.gz --weights outputs/mine
-  python -m brainseg.predict FOLDER --weights outputs/mine --out masks --preview
-  python -m brainseg.predict --flair f.nii.gz --pre a.nii.gz --post b.nii.gz --weights outputs/mine
+  python -m brainseg.predict scan.nii.gz
+  python -m brainseg.predict FOLDER --out masks --preview
+  python -m brainseg.predict --flair f.nii.gz --pre a.nii.gz --post b.nii.gz
+  python -m brainseg.predict scan.tif --weights multirun/paper/group-dice-e50-s0 --tta
 
 Sequences are told by name: by flag, or by the ending of a file's name (_flair _t1 _t1ce, -t2f -t1n
 -t1c, _FLAIR _T1w _ce-gd_T1w). FLAIR is needed; it stands in for what is missing. A volume or a grey
@@ -43,28 +44,38 @@ def main(words: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m brainseg.predict",
-        description="Segment new scans (NIfTI, PNG, JPEG, TIFF) with trained weights.",
+        description="Segment new scans (NIfTI, DICOM, PNG, JPEG, TIFF) with trained weights.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("paths", nargs="*", type=Path, metavar="SCAN", help="file, or folder of files")
     for name in ("flair", "pre", "post"):
-        add(f"--{name}", type=Path, metavar="FILE", help=f"the {name} sequence of one case (NIfTI)")
+        add(f"--{name}", type=Path, metavar="FILE", help=f"{name} of one case: NIfTI, DICOM folder")
     add(
         "--weights",
         nargs="+",
         type=Path,
-        required=True,
+        default=[],
         metavar="RUN",
-        help="run folder or checkpoint; of several the mean probability is taken",
+        help="run folder, checkpoint, or published weights; of several the mean probability is "
+        "taken (those that come along, trained on LGG)",
     )
     add("--out", type=Path, default=Path("masks"), metavar="DIR", help="(%(default)s)")
-    add("--threshold", type=_share, default=0.5, metavar="P", help="on probability (%(default)g)")
+    add("--threshold", type=_share, metavar="P", help="on probability (the weights' own)")
     add("--tta", action="store_true", help="average over flips: four times as long")
     add("--probabilities", action="store_true", help="write these too")
     add("--preview", action="store_true", help="a PNG of each case")
     add("--resample", action="store_true", help="bring sequences onto FLAIR's grid")
+    add(
+        "--order",
+        nargs="+",
+        choices=("flair", "pre", "post", "t2"),
+        default=[],
+        help="the sequences that volumes called ..._0000, ..._0001 are",
+    )
+    add("--statistics", action="store_true", help="write statistics.csv, a row of each case")
+    add("--dicom-seg", action="store_true", help="also DICOM-SEG of DICOM scans (needs highdicom)")
     add("--device", choices=("auto", "cpu", "gpu"), default="auto", help="(%(default)s)")
     again = parser.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="leave what is done as it is")

@@ -1,16 +1,16 @@
-"""NIfTI volumes: slices as they were scanned, and a mask on exactly the input's grid."""
+"""Volumes, NIfTI or DICOM: slices as they were scanned, and a mask on exactly their grid."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
-from nibabel.processing import resample_from_to
 from numpy.typing import NDArray
 
 from brainseg.predict.grey import to_bytes
+from brainseg.predict.marks import is_dicom
 from brainseg.predict.scan import FLAIR, LARGEST, Scan
 
 # of each plane the axes of its rows and columns, as they are shown: towards where they count
@@ -19,18 +19,18 @@ _PLANES = ("sagittal", "coronal", "axial")
 _THICK = 2.0  # times the other voxel sides: the plane that was scanned
 
 
-def read(name: str, files: Mapping[str, Path], *, resample: bool = False) -> Scan:
-    """One case of NIfTI files, a sequence each.
+def read(name: str, files: Mapping[str, Sequence[Path]], *, resample: bool = False) -> Scan:
+    """One case of NIfTI files or DICOM series, a sequence each.
 
     Args:
         name: of the case.
-        files: sequence to file, with `flair`.
+        files: sequence to its file, folder, or files of a DICOM series; with `flair`.
         resample: bring sequences on other grids onto FLAIR's (linear), instead of refusing them.
 
     Raises:
-        ValueError: a file is no NIfTI volume, is empty or damaged, or lies on another grid.
+        ValueError: a file is no volume, is empty or damaged, or lies on another grid.
     """
-    images = {sequence: _open(path) for sequence, path in files.items()}
+    images = {sequence: _open(paths) for sequence, paths in files.items()}
     flair = images[FLAIR]
     notes: list[str] = []
     for sequence in [each for each in images if each != FLAIR]:
@@ -38,26 +38,34 @@ def read(name: str, files: Mapping[str, Path], *, resample: bool = False) -> Sca
             grids = f"{sequence} {_grid(images[sequence])}, flair {_grid(flair)}"
             if not resample:
                 raise ValueError(
-                    f"{files[sequence]} lies on another grid than FLAIR ({grids}); give --resample "
-                    "to bring it there, or leave it out"
+                    f"{files[sequence][0]} lies on another grid than FLAIR ({grids}); give "
+                    "--resample to bring it there, or leave it out"
                 )
             notes.append(f"resampled onto FLAIR's grid: {grids}")
+            from nibabel.processing import resample_from_to
+
             images[sequence] = resample_from_to(images[sequence], flair, order=1)  # type: ignore[no-untyped-call]
     turn, plane = _turn(flair)
     if plane != "axial":
         notes.append(f"{plane} slices, as its voxels say; the networks here know axial ones")
     sequences = {}
     for sequence, image in images.items():
-        pixels, note = to_bytes(_values(image, files[sequence]), str(files[sequence]))
+        pixels, note = to_bytes(_values(image, files[sequence][0]), str(files[sequence][0]))
         sequences[sequence] = turn(pixels)
         notes += [note] if note else []
     millilitres = float(np.prod(flair.header.get_zooms()[:3])) / 1000
-    kept = {sequence: [path] for sequence, path in files.items()}
     back = partial(_back, flair)
-    return Scan(name, sequences, kept, partial(_write, flair), back, millilitres, notes)
+    return Scan(name, sequences, dict(files), partial(_write, flair), back, millilitres, notes)
 
 
-def _open(path: Path) -> Any:
+def _open(paths: Sequence[Path]) -> Any:
+    path = paths[0]
+    if len(paths) > 1 or path.is_dir() or is_dicom(path):
+        from brainseg.predict.dicom_volume import (
+            open_series,
+        )  # SimpleITK, a second: for DICOM alone
+
+        return open_series(paths)
     try:
         image: Any = nib.load(path)
     except Exception as error:  # nibabel and gzip raise a dozen kinds

@@ -1,7 +1,7 @@
 """Weights in the form in which they are given away: `model.safetensors` and `model.json`.
 
 Neither can run code: the network is named by options of this package's own `conf/`, and built by
-it. The checksum is verified at every load.
+it. The checksum is verified at every load. `brainseg.export` writes them.
 """
 
 import hashlib
@@ -9,76 +9,22 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
 from brainseg.config import CONF, compose, instantiate
 from brainseg.data.preprocessing import Preprocessing
-from brainseg.files import write_whole
-from brainseg.runs.checkpoint import load_checkpoint
-from brainseg.runs.folder import BEST, RunFolder
 
 FORMAT = 1
-TENSORS, CARD = "model.safetensors", "model.json"
-USE = "research only, not a medical device"
+TENSORS, CARD, LICENCE = "model.safetensors", "model.json", "LICENSE"
+OWN = Path(__file__).parent.parent / "weights" / "lgg"  # those that come along
 
 
 def is_published(folder: Path) -> bool:
     """Whether a folder has the published form."""
     return (folder / CARD).is_file()
-
-
-def publish(run: Path, folder: Path, *, licence: str) -> dict[str, Any]:
-    """Write a finished run's best checkpoint in the published form.
-
-    Args:
-        run: a run folder.
-        folder: new, or empty.
-        licence: of the weights, which is printed when they are loaded.
-
-    Returns:
-        What `model.json` holds.
-
-    Raises:
-        ValueError: the run is not finished, or the folder is not empty.
-    """
-    done = RunFolder(run)
-    metrics, config = done.required_metrics, load_checkpoint(run / BEST)["config"]
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"--out {folder} is not an empty folder; give a new one")
-    checkpoint = load_checkpoint(run / BEST)
-    folder.mkdir(parents=True, exist_ok=True)
-    prefix = "net."
-    tensors = {
-        name.removeprefix(prefix): value.contiguous()
-        for name, value in checkpoint["state_dict"].items()
-        if name.startswith(prefix)
-    }
-    save_file(tensors, folder / TENSORS)
-    (folder / TENSORS).chmod(0o644)  # safetensors writes for the owner alone
-    options = {"model": done.choices.get("model", "unet"), "norm": done.choices["norm"]}
-    card = {
-        "format": FORMAT,
-        "options": options,
-        "network": _plain(config["model"]["net"], "norm"),
-        "norm": _plain(config["norm"]),
-        "channels": list(instantiate(config["data"]["reader"]).modalities),
-        "regions": ["tumour"],
-        "preprocessing": checkpoint["preprocessing"],
-        "threshold": 0.5,
-        "scores": metrics["scores"]["best"],
-        "training_patients": [_checksum(name) for name in metrics["split"]["members"]["train"]],
-        "recipe": {**done.choices, "epochs": config["epochs"], "seed": config["seed"]},
-        "command": metrics["command"],
-        "git": metrics["git"],
-        "date": metrics["date"],
-        "use": USE,
-        "licence": licence,
-        "sha256": _digest(folder / TENSORS),
-    }
-    write_whole(folder / CARD, json.dumps(card, indent=1))
-    return card
 
 
 def load_published(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
@@ -91,18 +37,22 @@ def load_published(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
         card: dict[str, Any] = json.loads((folder / CARD).read_text(encoding="utf-8"))
         if card["format"] != FORMAT:
             raise ValueError(f"format {card['format']}, this brainseg reads {FORMAT}")
-        if _digest(folder / TENSORS) != card["sha256"]:
+        if digest(folder / TENSORS) != card["sha256"]:
             raise ValueError(f"{TENSORS} is not the file that it was written for")
         Preprocessing.from_state(card["preprocessing"])
         net = _network(card)
-        net.load_state_dict(load_file(folder / TENSORS))
+        net.load_state_dict(load_file(folder / TENSORS))  # float16 becomes float32
         card["channels"] = list(map(str, card["channels"]))
+        card |= {key: float(card[key]) for key in ("threshold", "temperature")}
+        if not 0 < card["threshold"] < 1 or not 0 < card["temperature"] < 100:
+            raise ValueError(f"threshold {card['threshold']}, temperature {card['temperature']}")
+        card["licence"] = str(card["licence"])
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
         why = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(
             f"{folder / CARD} cannot be used ({why}); get the weights again"
         ) from error
-    return net.eval(), card
+    return net.eval().to(memory_format=torch.channels_last), card
 
 
 def _network(card: dict[str, Any]) -> nn.Module:
@@ -111,25 +61,26 @@ def _network(card: dict[str, Any]) -> nn.Module:
             raise ValueError(f"{group}={option} is no option of this brainseg")
     cfg = compose([f"{group}={option}" for group, option in card["options"].items()])
     for node, values in ((cfg.model.net, card["network"]), (cfg.norm, card["norm"])):
-        node.update(_plain(values))
+        node.update(plain(values))
     channels = len(card["preprocessing"]["channels"])
     net: nn.Module = instantiate(cfg.model.net, in_channels=channels, norm=instantiate(cfg.norm))
     return net
 
 
-def _plain(node: dict[str, Any], *without: str) -> dict[str, Any]:
-    """Numbers and words of a node; refuses whatever could name code."""
-    plain = {k: v for k, v in node.items() if not k.startswith("_") and k not in without}
-    for key, value in plain.items():
+def plain(node: dict[str, Any], *without: str) -> dict[str, Any]:
+    """Numbers and words of a node.
+
+    Raises:
+        ValueError: a value is anything else, which could name code.
+    """
+    found = {k: v for k, v in node.items() if not k.startswith("_") and k not in without}
+    for key, value in found.items():
         if not isinstance(value, int | float | str | bool) or "${" in str(value):
             raise ValueError(f"{key}={value} must be a number or a word")
-    return plain
+    return found
 
 
-def _digest(path: Path) -> str:
+def digest(path: Path) -> str:
+    """SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _checksum(patient: str) -> str:
-    return hashlib.sha256(patient.encode()).hexdigest()

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ from scipy import ndimage
 from brainseg.files import write_whole
 from brainseg.predict.scan import Scan
 
-REPORT = "report.json"
+REPORT, STATISTICS = "report.json", "statistics.csv"
+COLUMNS = ("name", "pixels", "ml", "components", "slices", "slices_with_tumour", "box", "missing")
 
 
 def measure(scan: Scan, mask: NDArray[np.bool_], order: Sequence[str]) -> dict[str, Any]:
@@ -40,6 +41,16 @@ def measure(scan: Scan, mask: NDArray[np.bool_], order: Sequence[str]) -> dict[s
         "missing": scan.missing(order),
         "notes": scan.notes,
     }
+
+
+def statistics(folder: Path, cases: Sequence[Mapping[str, Any]]) -> Path:
+    """Write a row of each case, of what `measure` found; `failed` says why there is nothing."""
+    import pandas as pd
+
+    columns = [*COLUMNS, "failed"]
+    rows = [{key: case.get(key) for key in columns} for case in cases]
+    pd.DataFrame(rows, columns=columns).to_csv(folder / STATISTICS, index=False)
+    return folder / STATISTICS
 
 
 def checksum(files: Sequence[Path], *settings: object) -> str:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ from tqdm import tqdm
 from brainseg.errors import reason
 from brainseg.hardware import use_threads
 from brainseg.predict import report
-from brainseg.predict.cases import Case, by_sequence, find
-from brainseg.predict.preview import write_preview
-from brainseg.predict.segmenter import Segmenter, load
+from brainseg.predict.cases import Case, Finder
+from brainseg.predict.dicomseg import NEEDED, write_dicom_seg
+from brainseg.predict.segmenter import Segmenter, calibrated, load
+
+USE = "research only, not a medical device"
 
 
 def run(options: argparse.Namespace, words: Sequence[str]) -> bool:
@@ -26,11 +29,13 @@ def run(options: argparse.Namespace, words: Sequence[str]) -> bool:
     Raises:
         ValueError: the command cannot be done as it is; nothing was written.
     """
+    if options.dicom_seg and not find_spec("highdicom"):
+        raise ValueError(NEEDED)
     cases, left_out = _cases(options)
     before = _before(options)
     use_threads()
     segmenter = load(options.weights, device=options.device)
-    for line in _left_out(left_out):
+    for line in (*segmenter.licences, USE, *_left_out(left_out)):
         say(line)
     start = time.perf_counter()
     head = {
@@ -39,10 +44,11 @@ def run(options: argparse.Namespace, words: Sequence[str]) -> bool:
         "versions": {name: version(name) for name in ("brainseg", "torch")},
         "weights": segmenter.sources,
         "device": segmenter.device,
-        "threshold": options.threshold,
+        "threshold": options.threshold or segmenter.threshold,
+        "temperature": segmenter.temperature,
         "tta": options.tta,
         "left_out": left_out,
-        "use": "research only, not a medical device",
+        "use": USE,
     }
     options.out.mkdir(parents=True, exist_ok=True)
     done: list[dict[str, Any]] = []
@@ -50,6 +56,8 @@ def run(options: argparse.Namespace, words: Sequence[str]) -> bool:
         done.append(_case(case, segmenter, options, before.pop(case.name, None)))
         # with what is not reached yet, so that an interrupted --resume forgets nothing
         report.write(options.out, {**head, "seconds": _since(start)}, [*done, *before.values()])
+    if options.statistics:
+        say(f"{len(done)} rows in {report.statistics(options.out, done)}")
     failed = sum("failed" in each for each in done)
     again = sum("again" in each for each in done)
     counts = [f"{len(done) - failed - again} segmented"]
@@ -76,6 +84,7 @@ def _left_out(reasons: dict[str, str]) -> list[str]:
 
 
 def _cases(options: argparse.Namespace) -> tuple[list[Case], dict[str, str]]:
+    finder = Finder(options.resample, tuple(options.order))
     flags = {name: getattr(options, name) for name in ("flair", "pre", "post")}
     given = {name: path for name, path in flags.items() if path is not None}
     if given and options.paths:
@@ -84,10 +93,10 @@ def _cases(options: argparse.Namespace) -> tuple[list[Case], dict[str, str]]:
         raise ValueError("--flair FILE is needed: FLAIR shows the tumour, and stands in for others")
     if given:
         for path in given.values():
-            if not path.is_file():
-                raise ValueError(f"{path} does not exist, or is no file; give a NIfTI file")
-        return [by_sequence(given, resample=options.resample)], {}
-    cases, left_out = find(options.paths, resample=options.resample)
+            if not path.exists():
+                raise ValueError(f"{path} does not exist; give a NIfTI file, or a DICOM folder")
+        return [finder.by_sequence(given)], {}
+    cases, left_out = finder.find(options.paths)
     if not cases:
         more = "".join(f"\n  {line}" for line in _left_out(left_out))
         raise ValueError(f"no scan to segment; give a scan, or a folder of scans{more}")
@@ -117,7 +126,7 @@ def _case(
     entry: dict[str, Any] = {"name": case.name}
     try:
         settings = [options.threshold, options.tta, options.resample]
-        settings += [options.probabilities, options.preview]
+        settings += [options.probabilities, options.preview, options.dicom_seg]
         weights = sorted(segmenter.sources.values())
         entry["checksum"] = report.checksum(case.files, weights, *settings)
         if before and before.get("checksum") == entry["checksum"] and _there(before):
@@ -135,11 +144,16 @@ def _case(
 def _segment(case: Case, segmenter: Segmenter, options: argparse.Namespace) -> dict[str, Any]:
     scan = case.read()
     probs = segmenter.probabilities(scan, tta=options.tta)
-    mask = probs > options.threshold
+    mask = segmenter.mask(probs, options.threshold)
     written = scan.write(mask, options.out / f"{case.name}_mask")
     if options.probabilities:
+        probs = calibrated(probs, segmenter.temperature)
         written += scan.write(probs, options.out / f"{case.name}_probabilities")
+    if options.dicom_seg and (seg := write_dicom_seg(scan, mask, options.out / f"{case.name}.dcm")):
+        written.append(seg)
     if options.preview:
+        from brainseg.predict.preview import write_preview  # Matplotlib
+
         written.append(write_preview(scan, mask, options.out / f"{case.name}_preview.png"))
     measured = report.measure(scan, mask, segmenter.used())
     return {"written": [str(path) for path in written], **measured}

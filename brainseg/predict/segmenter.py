@@ -8,21 +8,18 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from scipy.special import expit, logit
+from torch import Tensor, nn
 
 from brainseg import hardware
 from brainseg.config import instantiate, refuse_foreign_targets
 from brainseg.data.preprocessing import Preprocessing
 from brainseg.inference import THRESHOLD, Model, predict
-from brainseg.losses import bce_dice_loss
-from brainseg.module import SegmentationModule
-from brainseg.predict.cases import alone
+from brainseg.predict.cases import Finder
 from brainseg.predict.grey import to_bytes
-from brainseg.predict.published import is_published, load_published
+from brainseg.predict.published import OWN, is_published, load_published
 from brainseg.predict.scan import FLAIR, Scan
-from brainseg.runs.checkpoint import digest, load_checkpoint
 from brainseg.runs.folder import BEST, RunFolder
-from brainseg.training.build import load_module
 
 Probs = NDArray[np.float32]
 
@@ -37,6 +34,9 @@ class Segmenter:
         channels: names of the volume's channels, such as pre, flair, post.
         sources: where each model is from, and the SHA-256 of its weights.
         device: that they run on.
+        threshold: the weights' own, on calibrated probability; 0.5 unless they are published.
+        temperature: what `calibrated` divides logits by; 1 unless they are published.
+        licences: of the weights, where they say one.
     """
 
     models: tuple[Model, ...]
@@ -44,18 +44,39 @@ class Segmenter:
     channels: tuple[str, ...]
     sources: dict[str, str]
     device: str
+    threshold: float = THRESHOLD
+    temperature: float = 1.0
+    licences: tuple[str, ...] = ()
+
+    def to(self, device: str) -> "Segmenter":
+        """The same weights on another device: cpu, cuda, or auto.
+
+        Raises:
+            ValueError: there is no such device.
+        """
+        return load([Path(each) for each in self.sources], device=device)
 
     def probabilities(self, scan: Scan, *, tta: bool = False) -> Probs:
-        """The probability of tumour on the scan's own pixels, [D, H, W] in [0, 1]."""
+        """What the networks say on the scan's own pixels, [D, H, W] in [0, 1]; not calibrated."""
         return predict(self.models, scan.volume(self.channels), self.preprocessing, tta=tta)
 
-    def __call__(self, image: Any, *, threshold: float = THRESHOLD, tta: bool = False) -> Any:
+    def mask(self, probs: Probs, threshold: float | None = None) -> NDArray[np.bool_]:
+        """Where `probabilities` are above a threshold once they are calibrated.
+
+        Args:
+            probs: what `probabilities` gave.
+            threshold: None is the weights' own.
+        """
+        cut = np.float32(self.threshold if threshold is None else threshold)
+        return np.asarray(probs > calibrated(cut, 1 / self.temperature))
+
+    def __call__(self, image: Any, *, threshold: float | None = None, tta: bool = False) -> Any:
         """The mask of an image, of the same height and width.
 
         Args:
             image: NumPy or torch [H, W], which is FLAIR; [C, H, W] or [D, C, H, W], C as
                 `channels` or 1, any range; or the path of a file that `predict` reads.
-            threshold: on the probability.
+            threshold: on the calibrated probability; None is the weights' own.
             tta: average over flips.
 
         Returns:
@@ -65,8 +86,8 @@ class Segmenter:
             ValueError: the shape is none of these, or the file cannot be read.
         """
         if isinstance(image, str | Path):
-            scan = alone(Path(image)).read()
-            return scan.back(self.probabilities(scan, tta=tta) > threshold)
+            scan = Finder().alone(Path(image)).read()
+            return scan.back(self.mask(self.probabilities(scan, tta=tta), threshold))
         array = np.asarray(image.detach().cpu() if isinstance(image, Tensor) else image)
         slices = array[(None,) * (4 - array.ndim)] if array.ndim in (2, 3, 4) else array
         if slices.ndim != 4 or slices.shape[1] not in (1, len(self.channels)):
@@ -76,7 +97,7 @@ class Segmenter:
             )
         names = self.channels if slices.shape[1] > 1 else (FLAIR,)
         pixels = {name: to_bytes(slices[:, k], name)[0] for k, name in enumerate(names)}
-        mask = self.probabilities(Scan("image", pixels, {}), tta=tta) > threshold
+        mask = self.mask(self.probabilities(Scan("image", pixels, {}), tta=tta), threshold)
         mask = mask if array.ndim == 4 else mask[0]
         return torch.from_numpy(mask) if isinstance(image, Tensor) else mask
 
@@ -85,47 +106,68 @@ class Segmenter:
         return [self.channels[k] for k in self.preprocessing.channels]
 
 
-def load(weights: Sequence[Path], *, device: str = "auto") -> Segmenter:
+def calibrated(probs: Any, temperature: float) -> Any:
+    """Probabilities whose logits are divided by a temperature (Guo et al. 2017, section 4.2)."""
+    return probs if temperature == 1 else expit(logit(probs) / np.float32(temperature))
+
+
+def load(weights: Sequence[Path] = (), *, device: str = "auto", half: bool = False) -> Segmenter:
     """A segmenter of run folders, checkpoint files, or folders in the published form.
 
     Args:
-        weights: of a run its best checkpoint is taken.
-        device: auto (a GPU where there is one), cpu or gpu.
+        weights: of a run its best checkpoint is taken; none are those that come along. Of several
+            with thresholds or temperatures of their own, 0.5 and 1 are taken.
+        device: auto (a GPU where there is one), cpu, or gpu, also called cuda.
+        half: round the weights to float16, as published ones may be.
 
     Raises:
         ValueError: one is none of these, is broken, or was trained on slices prepared in another
-            way than the first's.
+            way than the first's; or there is no such device.
     """
+    device = "gpu" if device == "cuda" else device
     own = hardware.resolve({"accelerator": device, "precision": "auto"})
-    opened = [_open(path) for path in weights]
+    paths = list(weights) or [OWN]
+    opened = [_open(path) for path in paths]
     first = opened[0]
-    for path, each in zip(weights, opened, strict=True):
+    for path, each in zip(paths, opened, strict=True):
         if (each.preprocessing, each.channels) != (first.preprocessing, first.channels):
             raise ValueError(f"{path} was trained on slices prepared unlike the first's: leave it")
-        each.module.to(hardware.device(own["accelerator"]))
+        module = each.module.half().float() if half else each.module
+        module.to(hardware.device(own["accelerator"]))
+    agreed = {(each.threshold, each.temperature) for each in opened}
+    threshold, temperature = agreed.pop() if len(agreed) == 1 else (THRESHOLD, 1.0)
     return Segmenter(
         tuple(Model(each.module, own["precision"]) for each in opened),
         first.preprocessing,
         first.channels,
-        {str(path): each.checksum for path, each in zip(weights, opened, strict=True)},
+        {str(path): each.checksum for path, each in zip(paths, opened, strict=True)},
         str(hardware.describe(own["accelerator"])["device"]),
+        threshold,
+        temperature,
+        tuple(dict.fromkeys(each.licence for each in opened if each.licence)),
     )
 
 
 @dataclass(frozen=True)
 class _Weights:
-    module: SegmentationModule
+    module: nn.Module
     preprocessing: Preprocessing
     channels: tuple[str, ...]
     checksum: str
+    threshold: float = THRESHOLD
+    temperature: float = 1.0
+    licence: str = ""
 
 
 def _open(path: Path) -> _Weights:
     if is_published(path):
         net, card = load_published(path)
-        module = SegmentationModule(net, bce_dice_loss).eval()
         state = Preprocessing.from_state(card["preprocessing"])
-        return _Weights(module, state, tuple(card["channels"]), card["sha256"])
+        own = card["threshold"], card["temperature"], card["licence"]
+        return _Weights(net, state, tuple(card["channels"]), card["sha256"], *own)
+    from brainseg.runs.checkpoint import digest, load_checkpoint  # these bring Lightning
+    from brainseg.training.build import load_module
+
     if path.is_dir():
         _ = RunFolder(path).required_metrics  # says what the folder is, where it is no run
         path = path / BEST

@@ -5,6 +5,7 @@ The dialects in use: BraTS up to 2021 (`_flair _t1 _t1ce _t2`), BraTS since 2023
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ _DIALECTS = {
     "flair": r"t2f|flair",
     "t2": r"t2w|t2",
 }
+_NUMBERED = re.compile(r"^(?P<case>.+)_(?P<number>\d{4})$")
 _MASK = re.compile(r"(?i)(^|.*[_-])(mask|seg|segm|label)$")
 
 
@@ -24,7 +26,8 @@ class Named:
 
     Attributes:
         case: the name without sequence and ending.
-        sequence: pre, flair, post, t2, mask; empty where the name says none of these.
+        sequence: pre, flair, post, t2, mask; `numbered` where it is counted and no order is
+            known; empty where the name says none of these.
         ending: as in `ENDINGS`, lower case; empty for any other.
     """
 
@@ -33,12 +36,21 @@ class Named:
     ending: str
 
 
-def named(path: Path) -> Named:
-    """What the name of a file says."""
+def named(path: Path, order: Sequence[str] = ()) -> Named:
+    """What the name of a file says.
+
+    Args:
+        path: the file.
+        order: the sequences of volumes whose names end in `_0000`, `_0001`, as nnU-Net has them.
+    """
     ending = next((each for each in ENDINGS if path.name.lower().endswith(each)), "")
     stem = path.name[: len(path.name) - len(ending)]
     if _MASK.match(stem):
         return Named(stem, "mask", ending)
+    if ending.startswith(".nii") and (counted := _NUMBERED.match(stem)):
+        number = int(counted["number"])
+        which = order[number] if number < len(order) else "numbered"
+        return Named(counted["case"], which, ending)
     for sequence, words in _DIALECTS.items():
         if found := re.match(rf"(?i)^(?P<case>.*?)(?:^|[_-])(?:{words})$", stem):
             return Named(found["case"] or path.parent.name, sequence, ending)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from brainseg.predict.cases import alone
+from brainseg.predict.cases import Finder
 from tests.predict.conftest import head, write_nifti
 
 TRIES = int(os.environ.get("BRAINSEG_DAMAGE", "40"))  # by hand: thousands
@@ -59,7 +59,7 @@ def test_a_damaged_file_is_a_scan_or_one_line(
             raw[place] = draw.integers(256)
         path.write_bytes(raw if k % 5 else raw[: draw.integers(len(raw))])
         try:
-            scan = alone(path).read()
+            scan = Finder().alone(path).read()
         except ValueError as error:
             lines.append(str(error))
         else:

@@ -36,7 +36,7 @@ def test_slices_run_from_foot_to_head_rows_back_and_columns_left_and_a_mask_retu
     axes: tuple[int, ...], signs: tuple[int, ...], tmp_path: Path
 ) -> None:
     image = oriented(tmp_path / "scan.nii.gz", axes, signs)
-    scan = read("scan", {"flair": tmp_path / "scan.nii.gz"})
+    scan = read("scan", {"flair": [tmp_path / "scan.nii.gz"]})
     seen = scan.sequences["flair"].astype(int)
     assert seen.shape == (4, 7, 6)
     assert (np.diff(seen[:, 0, 0]) > 0).all()
@@ -54,7 +54,7 @@ def test_the_plane_that_was_scanned_is_taken_with_a_word(
     thick: int, plane: str, tmp_path: Path
 ) -> None:
     oriented(tmp_path / "scan.nii", (0, 1, 2), (1, 1, 1), thick=thick)
-    scan = read("scan", {"flair": tmp_path / "scan.nii"})
+    scan = read("scan", {"flair": [tmp_path / "scan.nii"]})
     assert len(scan.sequences["flair"]) == (6, 7)[thick]
     assert f"{plane} slices" in scan.notes[0]
 
@@ -80,7 +80,7 @@ def test_the_mask_keeps_shape_affine_and_codes_of_any_header(
     if swap:
         image = kind(values, None, image.header.as_byteswapped())
     nib.save(image, tmp_path / "scan.nii.gz")
-    scan = read("scan", {"flair": tmp_path / "scan.nii.gz"})
+    scan = read("scan", {"flair": [tmp_path / "scan.nii.gz"]})
     mask: Any = nib.load(scan.write(scan.sequences["flair"] > 99, tmp_path / "scan_mask")[0])
     before: Any = nib.load(tmp_path / "scan.nii.gz")
     assert mask.shape == (36, 40, 5)
@@ -99,14 +99,14 @@ def test_another_grid_is_refused_with_both_or_resampled(tmp_path: Path) -> None:
     with pytest.raises(
         ValueError, match=r"36x40x4 of 1x1x5 mm .* 36x40x5 of 1x1x5 mm .*--resample"
     ):
-        read("a", {"flair": flair, "pre": other})
-    scan = read("a", {"flair": flair, "pre": other}, resample=True)
+        read("a", {"flair": [flair], "pre": [other]})
+    scan = read("a", {"flair": [flair], "pre": [other]}, resample=True)
     assert scan.sequences["pre"].shape == scan.sequences["flair"].shape
     assert "resampled onto FLAIR's grid" in scan.notes[0]
 
 
 def test_millilitres_are_those_of_the_voxels(tmp_path: Path) -> None:
-    scan = read("a", {"flair": write_nifti(tmp_path / "a.nii.gz", head())})
+    scan = read("a", {"flair": [write_nifti(tmp_path / "a.nii.gz", head())]})
     assert scan.voxel_ml == pytest.approx(0.005)
 
 
@@ -153,6 +153,6 @@ def damaged(folder: Path, kind: str) -> Path:
 def test_what_is_no_volume_is_refused_in_one_line(kind: str, message: str, tmp_path: Path) -> None:
     path = damaged(tmp_path, kind)
     with pytest.raises(ValueError, match=message) as refused:
-        read("a", {"flair": path})
+        read("a", {"flair": [path]})
     assert str(path) in str(refused.value)
     assert "\n" not in str(refused.value)

@@ -7,7 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from brainseg.export import main as export
+from brainseg.export.__main__ import main as export
 from brainseg.predict.__main__ import main as predict
 from brainseg.predict.published import load_published
 from brainseg.runs.folder import RunFolder

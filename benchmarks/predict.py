@@ -1,0 +1,152 @@
+"""A mask for a new volume: the command's own work beside forward passes, and beside MONAI's."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import torch
+from PIL import Image
+from scipy import ndimage
+
+from benchmarks.row import Row, at_least, at_most
+from benchmarks.scale import Scale
+from brainseg.predict import report
+from brainseg.predict.cases import Finder
+from brainseg.predict.segmenter import Segmenter, load
+
+SEQUENCES = ("flair", "pre", "post")
+MEMORY = 1500.0  # MB
+
+
+def rows(scale: Scale) -> Iterator[Row]:
+    """Time and memory of one volume of three sequences, and the time to a first mask."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        files = {each: _write(folder / f"x_{each}.nii.gz", scale.volume) for each in SEQUENCES}
+        segmenter = load()
+        contenders = (_ours, _bare, _monai)
+        taken = [
+            [_timed(each, segmenter, files, folder) for each in contenders]
+            for _ in range(scale.starts + 1)
+        ][1:]
+        ours, bare, monai = zip(*taken, strict=True)
+        shape = "x".join(map(str, scale.volume))
+        what = f"a mask for {shape}, three sequences"
+        yield Row(what, "forward passes, reading, writing", "s", ours, bare, at_most(1.2))
+        yield Row(f"MONAI's for {shape}, the same network", "ours", "s", monai, ours, at_least(1))
+        words = [f"--{key}={path}" for key, path in files.items()]
+        _, memory = _command(folder, "memory", *words)
+        yield Row("memory of the command on it", "limit", "MB", [memory], [MEMORY], at_most(1))
+        picture = folder / "slice.png"
+        Image.fromarray(_volume((64, 64, 1))[..., 0].astype(np.uint8)).save(picture)
+        first, torch_alone = [], []
+        for turn in range(scale.starts + 1):
+            first.append(_command(folder, f"first{turn}", str(picture))[0])
+            torch_alone.append(_run([sys.executable, "-c", "import torch"], folder)[0])
+        yield Row(
+            "start to the first mask", "import torch", "s", first[1:], torch_alone[1:], at_most(1.5)
+        )
+
+
+def _timed(
+    contender: Callable[[Segmenter, dict[str, Path], Path], None],
+    segmenter: Segmenter,
+    files: dict[str, Path],
+    folder: Path,
+) -> float:
+    start = time.perf_counter()
+    contender(segmenter, files, folder)
+    return time.perf_counter() - start
+
+
+def _ours(segmenter: Segmenter, files: dict[str, Path], folder: Path) -> None:
+    case = Finder().by_sequence(files)
+    scan = case.read()
+    mask = segmenter.mask(segmenter.probabilities(scan))
+    scan.write(mask, folder / "ours")
+    report.measure(scan, mask, segmenter.used())
+
+
+def _bare(segmenter: Segmenter, files: dict[str, Path], folder: Path) -> None:
+    """What nobody can do without."""
+    images: list[Any] = [nib.load(path) for path in files.values()]
+    values = [np.asanyarray(image.dataobj) for image in images]
+    (model,) = segmenter.models
+    size = segmenter.preprocessing.pixels
+    batch = torch.rand(model.batch_size, len(SEQUENCES), size, size)
+    left = values[0].shape[2]
+    while left > 0:
+        model.probabilities(batch[:left], [()])
+        left -= len(batch)
+    mask = (values[0] > np.percentile(values[0], 99)).astype(np.uint8)
+    nib.save(nib.Nifti1Image(mask, images[0].affine), folder / "bare.nii.gz")
+
+
+def _monai(segmenter: Segmenter, files: dict[str, Path], folder: Path) -> None:
+    """The same network by MONAI's own transforms and inferer."""
+    from monai import transforms as T
+    from monai.inferers import SliceInferer
+
+    (model,) = segmenter.models
+    size = segmenter.preprocessing.pixels
+    keys = list(files)
+    prepared = T.Compose(
+        [
+            T.LoadImaged(keys, ensure_channel_first=True),
+            T.ConcatItemsd(keys, name="image"),
+            T.NormalizeIntensityd("image", nonzero=True, channel_wise=True),
+            T.Resized("image", (size, size, -1), mode="trilinear"),
+        ]
+    )(files)
+    image = prepared["image"]
+    inferer = SliceInferer((size, size), sw_batch_size=model.batch_size, spatial_dim=2)
+    with (
+        torch.inference_mode(),
+        torch.autocast("cpu", torch.bfloat16, model.precision != "32-true"),
+    ):
+        logits = inferer(image[None].as_tensor(), model.module)[0].float()
+    shape = prepared["flair"].shape[1:]
+    mask = T.Resize(shape, mode="trilinear")(logits) > 0
+    nib.save(
+        nib.Nifti1Image(mask[0].numpy().astype(np.uint8), prepared["flair"].affine.numpy()),
+        folder / "monai.nii.gz",
+    )
+
+
+def _command(folder: Path, out: str, *words: str) -> tuple[float, float]:
+    command = [sys.executable, "-m", "brainseg.predict", *words, "--out", str(folder / out)]
+    return _run(command, folder)
+
+
+def _run(command: list[str], folder: Path) -> tuple[float, float]:
+    """Seconds, and the highest memory in MB."""
+    with (folder / "log.txt").open("w") as log:
+        start = time.perf_counter()
+        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
+        _, status, usage = os.wait4(process.pid, 0)
+        taken = time.perf_counter() - start
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError((folder / "log.txt").read_text())
+    return taken, usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def _volume(shape: tuple[int, int, int]) -> np.ndarray:
+    """A bright ball in a noisy head, 0 around it."""
+    axes = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
+    noise = ndimage.gaussian_filter(np.random.default_rng(0).normal(0, 1, shape), 1)
+    head = (axes[0] ** 2 + axes[1] ** 2 < 0.7) * (500 + 300 * noise)
+    head[(axes[0] - 0.3) ** 2 + axes[1] ** 2 + axes[2] ** 2 < 0.05] += 800
+    return np.asarray(head.clip(0, 4095).astype(np.int16))
+
+
+def _write(path: Path, shape: tuple[int, int, int]) -> Path:
+    nib.save(nib.Nifti1Image(_volume(shape), np.eye(4)), path)
+    return path

@@ -1,0 +1,106 @@
+"""How good weights are that all patients trained: the same recipe's folds, each on its own."""
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from brainseg.config import instantiate
+from brainseg.data.cache import Scans
+from brainseg.evaluate.calibration import (
+    THRESHOLDS,
+    Histogram,
+    best_threshold,
+    dice_by_threshold,
+    histogram,
+    temperature,
+    together,
+)
+from brainseg.evaluate.interval import Estimand, mean, median
+from brainseg.predict.scan import FLAIR, Scan
+from brainseg.predict.segmenter import Segmenter, calibrated, load
+from brainseg.runs.folder import LAST, RunFolder
+
+KEYS = ("dice", "flair_alone")
+FAILED = 0.5  # Dice below which a patient counts as failed
+
+
+def out_of_fold(cells: Sequence[RunFolder]) -> dict[str, Any]:
+    """Threshold, temperature and scores from folds, as they stand in the card.
+
+    Each fold's threshold is the best of its own val patients, and counts for its test patients;
+    the card's is the best of all folds' val patients. Weights are rounded to float16 before.
+
+    Args:
+        cells: finished runs of one recipe, a fold each.
+
+    Raises:
+        ValueError: a patient is tested twice, or its scans cannot be read.
+    """
+    tested: dict[str, dict[str, float]] = {}
+    validated: list[Histogram] = []
+    for cell in cells:
+        members = cell.required_metrics["split"]["members"]
+        if twice := sorted(set(members["test"]) & tested.keys()):
+            raise ValueError(f"{cell.path} tests {twice[0]}, which another fold has tested")
+        segmenter = load([cell.path / LAST], half=True)
+        config = cell.config or {}
+        val = [
+            _histogram(segmenter, scan, target) for scan, target in _read(config, members["val"])
+        ]
+        cut = best_threshold(together(val))
+        for scan, target in _read(config, members["test"]):
+            alone = Scan(scan.name, {FLAIR: scan.sequences[FLAIR]}, {})
+            tested[scan.name] = {
+                key: float(dice_by_threshold(_histogram(segmenter, each, target))[0, cut])
+                for key, each in zip(KEYS, (scan, alone), strict=True)
+            }
+        validated += val
+    found = together(validated)
+    degree = temperature(found)
+    best = np.float32(THRESHOLDS[best_threshold(found)])
+    return {
+        "threshold": round(float(calibrated(best, degree)), 4),
+        "temperature": round(degree, 4),
+        "scores": {
+            "of": f"{len(tested)} patients out of fold, {len(cells)} folds, original pixels",
+            **{key: _summary([each[key] for each in tested.values()]) for key in KEYS},
+        },
+    }
+
+
+def _read(
+    config: dict[str, Any], names: Collection[str]
+) -> Iterator[tuple[Scan, NDArray[np.bool_]]]:
+    """Patients as they lie on the disk, with their masks."""
+    scans: Scans = instantiate(config["data"])
+    patients = {each.name: each for each in scans.reader.find(scans.root).patients}
+    if absent := sorted(set(names) - patients.keys()):
+        raise ValueError(f"{absent[0]} is not under data.root={scans.root}; restore the scans")
+    for name in tqdm(names, "scoring out of fold", unit="patient", delay=2, disable=None):
+        images, masks = scans.reader.read(patients[name])
+        sequences = {each: images[..., k] for k, each in enumerate(scans.reader.modalities)}
+        yield Scan(name, sequences, {}), masks.astype(bool)
+
+
+def _histogram(segmenter: Segmenter, scan: Scan, target: NDArray[np.bool_]) -> Histogram:
+    return histogram(segmenter.probabilities(scan), target)
+
+
+def _summary(values: Sequence[float]) -> dict[str, Any]:
+    dice = np.array(values)
+    return {
+        "mean": _estimate(mean(dice)),
+        "median": _estimate(median(dice)),
+        f"below_{FAILED}": int((dice < FAILED).sum()),
+        "least": round(float(dice.min()), 4),
+    }
+
+
+def _estimate(estimand: Estimand) -> list[float | None]:
+    """Value, and the two ends of its 95 % interval."""
+    found = estimand.estimate()
+    ends = (found.value, found.low, found.high)
+    return [None if each is None else round(each, 4) for each in ends]
