@@ -19,6 +19,7 @@ from benchmarks.row import Row, at_least, at_most
 from benchmarks.scale import Scale
 from brainseg.predict import report
 from brainseg.predict.cases import Finder
+from brainseg.predict.features import unlike
 from brainseg.predict.segmenter import Segmenter, load
 
 SEQUENCES = ("flair", "pre", "post")
@@ -69,6 +70,7 @@ def _timed(
 def _ours(segmenter: Segmenter, files: dict[str, Path], folder: Path) -> None:
     case = Finder().by_sequence(files)
     scan = case.read()
+    scan.notes.extend(unlike(scan, segmenter.known))
     mask = segmenter.mask(segmenter.probabilities(scan))
     scan.write(mask, folder / "ours")
     report.measure(scan, mask, segmenter.used())
@@ -85,7 +87,7 @@ def _bare(segmenter: Segmenter, files: dict[str, Path], folder: Path) -> None:
     while left > 0:
         model.probabilities(batch[:left], [()])
         left -= len(batch)
-    mask = (values[0] > np.percentile(values[0], 99)).astype(np.uint8)
+    mask = (values[0] > 900).astype(np.uint8)
     nib.save(nib.Nifti1Image(mask, images[0].affine), folder / "bare.nii.gz")
 
 
@@ -106,7 +108,7 @@ def _monai(segmenter: Segmenter, files: dict[str, Path], folder: Path) -> None:
         ]
     )(files)
     image = prepared["image"]
-    inferer = SliceInferer((size, size), sw_batch_size=model.batch_size, spatial_dim=2)
+    inferer = SliceInferer(spatial_dim=2, roi_size=(size, size), sw_batch_size=model.batch_size)
     with (
         torch.inference_mode(),
         torch.autocast("cpu", torch.bfloat16, model.precision != "32-true"),

@@ -109,6 +109,8 @@ def predict(
         parts = torch.split(image, model.batch_size)
         means = torch.cat([model.probabilities(part, flips).mean(0) for part in parts])
         each.append(preprocessing.undo(means.cpu().numpy(), geometry))
+    if len(each) == 1:
+        return each[0]
     mean: Probs = np.mean(each, axis=0, dtype=np.float32)
     return mean
 

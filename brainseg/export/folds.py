@@ -19,6 +19,7 @@ from brainseg.evaluate.calibration import (
     together,
 )
 from brainseg.evaluate.interval import Estimand, mean, median
+from brainseg.predict.features import features
 from brainseg.predict.scan import FLAIR, Scan
 from brainseg.predict.segmenter import Segmenter, calibrated, load
 from brainseg.runs.folder import LAST, RunFolder
@@ -41,6 +42,7 @@ def out_of_fold(cells: Sequence[RunFolder]) -> dict[str, Any]:
     """
     tested: dict[str, dict[str, float]] = {}
     validated: list[Histogram] = []
+    seen: list[dict[str, float]] = []
     for cell in cells:
         members = cell.required_metrics["split"]["members"]
         if twice := sorted(set(members["test"]) & tested.keys()):
@@ -52,6 +54,7 @@ def out_of_fold(cells: Sequence[RunFolder]) -> dict[str, Any]:
         ]
         cut = best_threshold(together(val))
         for scan, target in _read(config, members["test"]):
+            seen.append(features(scan))
             alone = Scan(scan.name, {FLAIR: scan.sequences[FLAIR]}, {})
             tested[scan.name] = {
                 key: float(dice_by_threshold(_histogram(segmenter, each, target))[0, cut])
@@ -61,7 +64,9 @@ def out_of_fold(cells: Sequence[RunFolder]) -> dict[str, Any]:
     found = together(validated)
     degree = temperature(found)
     best = np.float32(THRESHOLDS[best_threshold(found)])
+    ranges = {key: [each[key] for each in seen if each] for key in next(filter(None, seen), {})}
     return {
+        "features": {k: [round(min(v), 4), round(max(v), 4)] for k, v in ranges.items()},
         "threshold": round(float(calibrated(best, degree)), 4),
         "temperature": round(degree, 4),
         "scores": {

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from brainseg.data.folders import walk
-from brainseg.predict import nifti, pictures
+from brainseg.predict import pictures
 from brainseg.predict.marks import is_dicom
 from brainseg.predict.scan import FLAIR, Scan
 from brainseg.predict.sequences import Named, named
@@ -41,7 +41,7 @@ class Finder:
     """Finds cases.
 
     Attributes:
-        resample: as in `nifti.read`.
+        resample: as in `predict.nifti.read`.
         order: the sequences that `_0000`, `_0001`, ... are.
     """
 
@@ -192,4 +192,6 @@ def _read_volume(name: str, files: Mapping[str, Sequence[Path]], resample: bool)
     if FLAIR not in files:
         found = ", ".join(f"{paths[0]} is {sequence}" for sequence, paths in files.items())
         raise ValueError(f"{name} has no FLAIR ({found}); name it ..._flair, or give --flair FILE")
+    from brainseg.predict import nifti  # nibabel
+
     return nifti.read(name, files, resample=resample)

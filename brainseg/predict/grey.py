@@ -1,9 +1,12 @@
 """Intensities of any range as the bytes that networks are trained on."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 TOP = 99.9  # percentile that becomes white
+ENOUGH = 2**20  # voxels, evenly over the volume, that it is taken from
 
 Pixels = NDArray[np.uint8]
 
@@ -26,7 +29,7 @@ def to_bytes(values: NDArray[np.generic], what: str) -> tuple[Pixels, str]:
     """
     if values.dtype == np.bool_:
         values = values.astype(np.uint8)
-    if not np.isfinite(values).all():
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
         wrong = int(values.size - np.isfinite(values).sum())
         raise ValueError(f"{what} has {wrong} values that are not finite; replace them by numbers")
     low, top = float(values.min()), float(values.max())
@@ -34,8 +37,13 @@ def to_bytes(values: NDArray[np.generic], what: str) -> tuple[Pixels, str]:
         raise ValueError(f"{what} has one grey value, {low:g}, throughout; give another scan")
     if values.dtype == np.uint8:
         return np.asarray(values, np.uint8), ""
-    high = float(np.percentile(values.astype(np.float64), TOP))
+    flat: NDArray[Any] = values.ravel(order="K")  # as it lies in memory
+    high = float(np.percentile(flat[:: max(1, flat.size // ENOUGH)], TOP))
     high = high if high > low else top
-    scaled = (np.clip(values.astype(np.float32), low, high) - low) * (255 / (high - low))
+    scaled = values.astype(np.float32)  # and in place: a volume is large
+    np.clip(scaled, low, high, out=scaled)
+    scaled -= np.float32(low)
+    scaled *= np.float32(255 / (high - low))
+    np.rint(scaled, out=scaled)
     clipped = f", {top:g} the most" if high < top else ""
-    return np.rint(scaled).astype(np.uint8), f"{what}: {low:g} to {high:g} as 0 to 255{clipped}"
+    return scaled.astype(np.uint8), f"{what}: {low:g} to {high:g} as 0 to 255{clipped}"

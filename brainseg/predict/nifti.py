@@ -1,6 +1,7 @@
 """Volumes, NIfTI or DICOM: slices as they were scanned, and a mask on exactly their grid."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -48,14 +49,19 @@ def read(name: str, files: Mapping[str, Sequence[Path]], *, resample: bool = Fal
     turn, plane = _turn(flair)
     if plane != "axial":
         notes.append(f"{plane} slices, as its voxels say; the networks here know axial ones")
-    sequences = {}
-    for sequence, image in images.items():
-        pixels, note = to_bytes(_values(image, files[sequence][0]), str(files[sequence][0]))
-        sequences[sequence] = turn(pixels)
-        notes += [note] if note else []
-    millilitres = float(np.prod(flair.header.get_zooms()[:3])) / 1000
+
+    def pixels(sequence: str) -> tuple[Any, str]:
+        path = files[sequence][0]
+        found, note = to_bytes(_values(images[sequence], path), str(path))
+        return turn(found), note
+
+    with ThreadPoolExecutor() as pool:  # unpacking lets other threads run
+        read_in = dict(zip(images, pool.map(pixels, images), strict=True))
+    sequences = {sequence: found for sequence, (found, _) in read_in.items()}
+    notes += [note for _, note in read_in.values() if note]
+    d, h, w = (float(flair.header.get_zooms()[axis]) for axis in _axes(flair)[0])
     back = partial(_back, flair)
-    return Scan(name, sequences, dict(files), partial(_write, flair), back, millilitres, notes)
+    return Scan(name, sequences, dict(files), partial(_write, flair), back, (d, h, w), notes)
 
 
 def _open(paths: Sequence[Path]) -> Any:

@@ -7,14 +7,15 @@ it. The checksum is verified at every load. `brainseg.export` writes them.
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
+from omegaconf import OmegaConf
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from brainseg.config import CONF, compose, instantiate
+from brainseg.config import CONF, instantiate
 from brainseg.data.preprocessing import Preprocessing
 
 FORMAT = 1
@@ -46,8 +47,18 @@ def load_published(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
         card |= {key: float(card[key]) for key in ("threshold", "temperature")}
         if not 0 < card["threshold"] < 1 or not 0 < card["temperature"] < 100:
             raise ValueError(f"threshold {card['threshold']}, temperature {card['temperature']}")
+        ranges = card.get("features", {}).items()
+        card["features"] = {str(key): (float(low), float(high)) for key, (low, high) in ranges}
         card["licence"] = str(card["licence"])
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        RuntimeError,
+        SafetensorError,
+    ) as error:
         why = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(
             f"{folder / CARD} cannot be used ({why}); get the weights again"
@@ -56,14 +67,19 @@ def load_published(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
 
 
 def _network(card: dict[str, Any]) -> nn.Module:
-    for group, option in card["options"].items():
-        if option not in {path.stem for path in (CONF / str(group)).glob("*.yaml")}:
+    options = {group: str(card["options"][group]) for group in ("model", "norm")}
+    for group, option in options.items():
+        if option not in {path.stem for path in (CONF / group).glob("*.yaml")}:
             raise ValueError(f"{group}={option} is no option of this brainseg")
-    cfg = compose([f"{group}={option}" for group, option in card["options"].items()])
-    for node, values in ((cfg.model.net, card["network"]), (cfg.norm, card["norm"])):
-        node.update(plain(values))
+    # these files alone: composing the whole configuration takes longer than a slice
+    network, norm = (
+        cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(CONF / group / f"{own}.yaml")))
+        for group, own in options.items()
+    )
+    network = network["net"] | plain(card["network"])
+    norm |= plain(card["norm"])
     channels = len(card["preprocessing"]["channels"])
-    net: nn.Module = instantiate(cfg.model.net, in_channels=channels, norm=instantiate(cfg.norm))
+    net: nn.Module = instantiate(network, in_channels=channels, norm=instantiate(norm))
     return net
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,18 +26,20 @@ def measure(scan: Scan, mask: NDArray[np.bool_], order: Sequence[str]) -> dict[s
         mask: [D, H, W].
         order: the sequences that the network sees.
     """
-    pixels = int(mask.sum())
-    _, components = ndimage.label(mask, ndimage.generate_binary_structure(3, 3))
-    box = [[int(a.min()), int(a.max())] for a in np.nonzero(mask)] if pixels else None
+    pixels = int(np.count_nonzero(mask))
+    found = [np.flatnonzero(mask.any(axis)) for axis in ((1, 2), (0, 2), (0, 1))]
+    box = [[int(each[0]), int(each[-1])] for each in found] if pixels else None
+    inside = mask[tuple(slice(low, high + 1) for low, high in box or [[0, -1]])]
+    _, components = ndimage.label(inside, ndimage.generate_binary_structure(3, 3))
     size: dict[str, float] = {"pixels": pixels}
-    if scan.voxel_ml is not None:
-        size |= {"ml": round(pixels * scan.voxel_ml, 3)}
+    if scan.spacing is not None:
+        size |= {"ml": round(pixels * math.prod(scan.spacing) / 1000, 3)}
     return {
         **size,
         "components": int(components),
         "box": box,  # first and last slice, row and column, from 0, as the preview shows them
         "slices": len(mask),
-        "slices_with_tumour": int(mask.any((1, 2)).sum()),
+        "slices_with_tumour": len(found[0]),
         "sequences": {name: list(map(str, paths)) for name, paths in scan.files.items()},
         "missing": scan.missing(order),
         "notes": scan.notes,

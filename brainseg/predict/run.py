@@ -18,6 +18,7 @@ from brainseg.hardware import use_threads
 from brainseg.predict import report
 from brainseg.predict.cases import Case, Finder
 from brainseg.predict.dicomseg import NEEDED, write_dicom_seg
+from brainseg.predict.features import unlike
 from brainseg.predict.segmenter import Segmenter, calibrated, load
 
 USE = "research only, not a medical device"
@@ -143,6 +144,7 @@ def _case(
 
 def _segment(case: Case, segmenter: Segmenter, options: argparse.Namespace) -> dict[str, Any]:
     scan = case.read()
+    scan.notes.extend(unlike(scan, segmenter.known))
     probs = segmenter.probabilities(scan, tta=options.tta)
     mask = segmenter.mask(probs, options.threshold)
     written = scan.write(mask, options.out / f"{case.name}_mask")

@@ -26,7 +26,7 @@ class Scan:
         write: takes the mask or the probabilities [D, H, W] and the stem of a path, writes one
             file or several of the kind that was read, and returns them.
         back: turns [D, H, W] into the file's own axes.
-        voxel_ml: of one voxel, in ml; None where the file does not tell, as a picture.
+        spacing: of slices, rows and columns, in mm; None where the file tells none.
         notes: what was done to it, or would mislead, a line each.
     """
 
@@ -35,7 +35,7 @@ class Scan:
     files: Mapping[str, Sequence[Path]]
     write: Callable[[NDArray[Any], Path], list[Path]] = lambda values, stem: []
     back: Callable[[NDArray[Any]], NDArray[Any]] = lambda values: values
-    voxel_ml: float | None = None
+    spacing: tuple[float, float, float] | None = None
     notes: list[str] = field(default_factory=list)
 
     def volume(self, order: Sequence[str]) -> Pixels:

@@ -1,7 +1,7 @@
 """Trained weights that segment: of one run, or the mean of several."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ class Segmenter:
         device: that they run on.
         threshold: the weights' own, on calibrated probability; 0.5 unless they are published.
         temperature: what `calibrated` divides logits by; 1 unless they are published.
+        known: of features of a scan the least and the most in training (`predict.features`).
         licences: of the weights, where they say one.
     """
 
@@ -46,6 +47,7 @@ class Segmenter:
     device: str
     threshold: float = THRESHOLD
     temperature: float = 1.0
+    known: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     licences: tuple[str, ...] = ()
 
     def to(self, device: str) -> "Segmenter":
@@ -144,6 +146,7 @@ def load(weights: Sequence[Path] = (), *, device: str = "auto", half: bool = Fal
         str(hardware.describe(own["accelerator"])["device"]),
         threshold,
         temperature,
+        first.known,
         tuple(dict.fromkeys(each.licence for each in opened if each.licence)),
     )
 
@@ -156,6 +159,7 @@ class _Weights:
     checksum: str
     threshold: float = THRESHOLD
     temperature: float = 1.0
+    known: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     licence: str = ""
 
 
@@ -163,7 +167,7 @@ def _open(path: Path) -> _Weights:
     if is_published(path):
         net, card = load_published(path)
         state = Preprocessing.from_state(card["preprocessing"])
-        own = card["threshold"], card["temperature"], card["licence"]
+        own = card["threshold"], card["temperature"], card["features"], card["licence"]
         return _Weights(net, state, tuple(card["channels"]), card["sha256"], *own)
     from brainseg.runs.checkpoint import digest, load_checkpoint  # these bring Lightning
     from brainseg.training.build import load_module

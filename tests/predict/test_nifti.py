@@ -107,7 +107,7 @@ def test_another_grid_is_refused_with_both_or_resampled(tmp_path: Path) -> None:
 
 def test_millilitres_are_those_of_the_voxels(tmp_path: Path) -> None:
     scan = read("a", {"flair": [write_nifti(tmp_path / "a.nii.gz", head())]})
-    assert scan.voxel_ml == pytest.approx(0.005)
+    assert scan.spacing == pytest.approx((5, 1, 1))
 
 
 def damaged(folder: Path, kind: str) -> Path:
