@@ -24,7 +24,7 @@ from brainseg.predict.scan import FLAIR, Scan
 from brainseg.predict.segmenter import Segmenter, calibrated, load
 from brainseg.runs.folder import LAST, RunFolder
 
-KEYS = ("dice", "flair_alone")
+KEYS = ("dice", "flair_alone", "lone_slices")  # all there, FLAIR alone, each slice by itself
 FAILED = 0.5  # Dice below which a patient counts as failed
 
 
@@ -50,15 +50,16 @@ def out_of_fold(cells: Sequence[RunFolder]) -> dict[str, Any]:
         segmenter = load([cell.path / LAST], half=True)
         config = cell.config or {}
         val = [
-            _histogram(segmenter, scan, target) for scan, target in _read(config, members["val"])
+            _histogram(segmenter, [scan], target) for scan, target in _read(config, members["val"])
         ]
         cut = best_threshold(together(val))
         for scan, target in _read(config, members["test"]):
             seen.append(features(scan))
             alone = Scan(scan.name, {FLAIR: scan.sequences[FLAIR]}, {})
+            lone = [_slice(scan, k) for k in range(len(target))]
             tested[scan.name] = {
                 key: float(dice_by_threshold(_histogram(segmenter, each, target))[0, cut])
-                for key, each in zip(KEYS, (scan, alone), strict=True)
+                for key, each in zip(KEYS, ([scan], [alone], lone), strict=True)
             }
         validated += val
     found = together(validated)
@@ -90,8 +91,13 @@ def _read(
         yield Scan(name, sequences, {}), masks.astype(bool)
 
 
-def _histogram(segmenter: Segmenter, scan: Scan, target: NDArray[np.bool_]) -> Histogram:
-    return histogram(segmenter.probabilities(scan), target)
+def _slice(scan: Scan, k: int) -> Scan:
+    return Scan(scan.name, {key: each[k : k + 1] for key, each in scan.sequences.items()}, {})
+
+
+def _histogram(segmenter: Segmenter, scans: Sequence[Scan], target: NDArray[np.bool_]) -> Histogram:
+    """Of a patient, whose slices are one scan or several."""
+    return histogram(np.concatenate([segmenter.probabilities(each) for each in scans]), target)
 
 
 def _summary(values: Sequence[float]) -> dict[str, Any]:

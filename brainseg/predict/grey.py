@@ -35,6 +35,8 @@ def to_bytes(values: NDArray[np.generic], what: str) -> tuple[Pixels, str]:
     low, top = float(values.min()), float(values.max())
     if low == top:
         raise ValueError(f"{what} has one grey value, {low:g}, throughout; give another scan")
+    if ((values == values.min()) | (values == values.max())).all():
+        raise ValueError(f"{what} has two grey values alone, as a mask has; give a scan")
     if values.dtype == np.uint8:
         return np.asarray(values, np.uint8), ""
     flat: NDArray[Any] = values.ravel(order="K")  # as it lies in memory
