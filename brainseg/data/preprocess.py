@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
 DENOISE = ("none", "median", "nlm")
+_ROOTS = np.rint(np.sqrt(255 * np.arange(256))).astype(np.uint8)
 
 
 class Box(NamedTuple):
@@ -40,7 +41,7 @@ def denoise(image: Pixels, method: str) -> Pixels:
     return np.stack(clean, axis=-1).astype(np.uint8, copy=False)
 
 
-def foreground(images: Pixels) -> NDArray[np.bool_]:
+def foreground(images: Pixels, *, root: bool = False) -> NDArray[np.bool_]:
     """Where the head is, `[D, H, W]`: brain, and skull where the scans keep it.
 
     A voxel counts when at least half of the modalities lie above their own threshold (Otsu 1979,
@@ -48,25 +49,29 @@ def foreground(images: Pixels) -> NDArray[np.bool_]:
 
     Args:
         images: One patient's `[D, H, W, C]`.
+        root: Take the threshold of square roots: in FLAIR alone the usual one may lie within the
+            brain, between it and what is bright.
     """
     votes = np.zeros(images.shape[:3], np.uint8)
     for c in range(images.shape[3]):
         channel = np.ascontiguousarray(images[..., c]).reshape(-1, 1)
+        channel = np.asarray(cv2.LUT(channel, _ROOTS)) if root else channel
         _, above = cv2.threshold(channel, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
         votes += np.asarray(above, np.uint8).reshape(votes.shape)
     return np.asarray(2 * votes >= images.shape[3])
 
 
-def statistics(images: Pixels) -> tuple[list[float], list[float]]:
+def statistics(images: Pixels, *, root: bool = False) -> tuple[list[float], list[float]]:
     """Mean and standard deviation of each channel over the foreground, for the z-score.
 
     A patient without foreground has 0 and 1, and a constant channel a deviation of 1.
 
     Args:
         images: One patient's `[D, H, W, C]`.
+        root: As of `foreground`.
     """
     channels = images.shape[3]
-    inside = foreground(images).astype(np.uint8).reshape(-1, 1)
+    inside = foreground(images, root=root).astype(np.uint8).reshape(-1, 1)
     if not inside.any():
         return [0.0] * channels, [1.0] * channels
     mean, deviation = cv2.meanStdDev(images.reshape(-1, 1, channels), mask=inside)
@@ -79,7 +84,7 @@ def whole_box(height: int, width: int) -> Box:
     return Box((height - side) // 2, (width - side) // 2, side)
 
 
-def brain_box(images: Pixels, margin: float = 0.03) -> Box:
+def brain_box(images: Pixels, margin: float = 0.03, *, root: bool = False) -> Box:
     """A square around the brain in all slices, skull included, never larger than `whole_box`.
 
     What is thinner than a sixth of the image, such as nose and ears, may stay outside.
@@ -87,9 +92,10 @@ def brain_box(images: Pixels, margin: float = 0.03) -> Box:
     Args:
         images: One patient's `[D, H, W, C]`.
         margin: Free space on each side, as a share of the longer side.
+        root: As of `foreground`.
     """
     height, width = images.shape[1:3]
-    shadow: Any = foreground(images).any(axis=0).astype(np.uint8)  # [H, W]
+    shadow: Any = foreground(images, root=root).any(axis=0).astype(np.uint8)  # [H, W]
     thin = max(min(height, width) // 6, 1)
     ball = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (thin, thin))
     clean: Any = cv2.morphologyEx(shadow, cv2.MORPH_OPEN, ball)

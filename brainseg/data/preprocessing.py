@@ -6,6 +6,7 @@ half that is cached, `scale` what is done when a slice is read, `apply` both.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,6 +62,8 @@ class Preprocessing:
         denoise: `none`, `median` or `nlm`.
         intensity: `unit` is 0 to 1; `zscore` is in SD from the mean, by patient and channel.
         channels: which of the volume's channels the network gets, in its order.
+        copies: how the head is found where one channel is the copy of another: `otsu`, as
+            elsewhere, or `root` (`preprocess.foreground`).
 
     Raises:
         ValueError: a value is none of these.
@@ -71,6 +74,7 @@ class Preprocessing:
     denoise: str
     intensity: str
     channels: tuple[int, ...]
+    copies: str = "otsu"
 
     def __post_init__(self) -> None:
         most = LARGEST if isinstance(self.size, int) else 1
@@ -80,6 +84,7 @@ class Preprocessing:
                 "a share of the head's resolution, above 0 to 1.0; set data.size=256"
             )
         choices = {"intensity": ("unit", "zscore"), "denoise": DENOISE, "crop": (False, True)}
+        choices |= {"copies": ("otsu", "root")}
         for key, allowed in choices.items():
             if (value := getattr(self, key)) not in allowed:
                 named = ", ".join(map(str, allowed))
@@ -105,10 +110,11 @@ class Preprocessing:
     def fit(self, volume: Pixels) -> tuple[Pixels, Geometry]:
         """The half that is cached: uint8 [D, size, size, M], all channels, whatever `intensity`."""
         shape = (volume.shape[1], volume.shape[2])
-        box = brain_box(volume) if self.crop else whole_box(*shape)
+        root = self.copies == "root" and _has_copies(volume)
+        box = brain_box(volume, root=root) if self.crop else whole_box(*shape)
         clean = (denoise(image, self.denoise) for image in volume)
         pixels = np.stack([fit_image(image, box, self.pixels) for image in clean])
-        mean, deviation = (np.asarray(each, np.float32) for each in statistics(pixels))
+        mean, deviation = (np.asarray(each, np.float32) for each in statistics(pixels, root=root))
         return pixels, Geometry(shape, box, mean, deviation)
 
     def fit_masks(self, masks: Pixels, geometry: Geometry) -> Pixels:
@@ -166,3 +172,9 @@ class Preprocessing:
                 "with the brainseg that trained it, or train it again"
             )
         return cls(**values | {"channels": tuple(values["channels"])})
+
+
+def _has_copies(volume: Pixels) -> bool:
+    channels = volume.shape[-1]
+    pairs = combinations(range(channels), 2)
+    return any(np.array_equal(volume[..., a], volume[..., b]) for a, b in pairs)

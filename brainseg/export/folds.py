@@ -1,9 +1,11 @@
 """How good weights are that all patients trained: the same recipe's folds, each on its own."""
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -13,18 +15,20 @@ from brainseg.evaluate.calibration import (
     THRESHOLDS,
     Histogram,
     best_threshold,
-    dice_by_threshold,
     histogram,
     temperature,
     together,
 )
 from brainseg.evaluate.interval import Estimand, mean, median
+from brainseg.metrics import count, dice
 from brainseg.predict.features import features
 from brainseg.predict.scan import FLAIR, Scan
 from brainseg.predict.segmenter import Segmenter, calibrated, load
 from brainseg.runs.folder import LAST, RunFolder
 
 KEYS = ("dice", "flair_alone", "lone_slices")  # all there, FLAIR alone, each slice by itself
+PREPROCESSING: Any = {"copies": "root"}  # what published weights do that a run does not:
+HABITS: Any = {"tta": True, "least_part": 0.1}  # each of these won out of fold, docs/results
 FAILED = 0.5  # Dice below which a patient counts as failed
 
 
@@ -47,18 +51,18 @@ def out_of_fold(cells: Sequence[RunFolder]) -> dict[str, Any]:
         members = cell.required_metrics["split"]["members"]
         if twice := sorted(set(members["test"]) & tested.keys()):
             raise ValueError(f"{cell.path} tests {twice[0]}, which another fold has tested")
-        segmenter = load([cell.path / LAST], half=True)
+        segmenter = _published(cell)
         config = cell.config or {}
         val = [
             _histogram(segmenter, [scan], target) for scan, target in _read(config, members["val"])
         ]
-        cut = best_threshold(together(val))
+        cut = replace(segmenter, threshold=float(THRESHOLDS[best_threshold(together(val))]))
         for scan, target in _read(config, members["test"]):
             seen.append(features(scan))
             alone = Scan(scan.name, {FLAIR: scan.sequences[FLAIR]}, {})
             lone = [_slice(scan, k) for k in range(len(target))]
             tested[scan.name] = {
-                key: float(dice_by_threshold(_histogram(segmenter, each, target))[0, cut])
+                key: _dice(cut, each, target)
                 for key, each in zip(KEYS, ([scan], [alone], lone), strict=True)
             }
         validated += val
@@ -67,6 +71,7 @@ def out_of_fold(cells: Sequence[RunFolder]) -> dict[str, Any]:
     best = np.float32(THRESHOLDS[best_threshold(found)])
     ranges = {key: [each[key] for each in seen if each] for key in next(filter(None, seen), {})}
     return {
+        **HABITS,
         "features": {k: [round(min(v), 4), round(max(v), 4)] for k, v in ranges.items()},
         "threshold": round(float(calibrated(best, degree)), 4),
         "temperature": round(degree, 4),
@@ -91,6 +96,14 @@ def _read(
         yield Scan(name, sequences, {}), masks.astype(bool)
 
 
+def _published(cell: RunFolder) -> Segmenter:
+    """A fold's last checkpoint as it would be published."""
+    trained = load([cell.path / LAST])
+    for model in trained.models:
+        model.module.half().float()
+    return replace(trained, preprocessing=replace(trained.preprocessing, **PREPROCESSING), **HABITS)
+
+
 def _slice(scan: Scan, k: int) -> Scan:
     return Scan(scan.name, {key: each[k : k + 1] for key, each in scan.sequences.items()}, {})
 
@@ -98,6 +111,13 @@ def _slice(scan: Scan, k: int) -> Scan:
 def _histogram(segmenter: Segmenter, scans: Sequence[Scan], target: NDArray[np.bool_]) -> Histogram:
     """Of a patient, whose slices are one scan or several."""
     return histogram(np.concatenate([segmenter.probabilities(each) for each in scans]), target)
+
+
+def _dice(segmenter: Segmenter, scans: Sequence[Scan], target: NDArray[np.bool_]) -> float:
+    masks = [segmenter.mask(segmenter.probabilities(each)) for each in scans]
+    both = (np.concatenate(masks), target)
+    pair = (torch.from_numpy(each).flatten(0, 1)[None, None] for each in both)
+    return float(dice(count(*pair)))
 
 
 def _summary(values: Sequence[float]) -> dict[str, Any]:

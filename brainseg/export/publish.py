@@ -39,10 +39,11 @@ def publish(
     """
     _refuse_full(folder, force=force)
     if any(run.glob(f"*/{METRICS}")):
-        from brainseg.export.folds import out_of_fold
+        from brainseg.export.folds import PREPROCESSING, out_of_fold
 
         source, folds = _cells(run)
         card = _card(source, LAST) | out_of_fold(folds)
+        card["preprocessing"] |= PREPROCESSING
         card["commands"] = [each.required_metrics["command"] for each in (*folds, source)]
         return _write(source, LAST, folder, card, licence, half=True)
     source = RunFolder(run)
@@ -91,6 +92,8 @@ def _card(run: RunFolder, which: str) -> dict[str, Any]:
         "preprocessing": load_checkpoint(run.path / which)["preprocessing"],
         "threshold": THRESHOLD,
         "temperature": 1.0,
+        "tta": False,
+        "least_part": 0.0,
         "scores": metrics["scores"]["best"],
         "use": USE,
         "limits": getattr(reader, "limits", []),

@@ -63,7 +63,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--out", type=Path, default=Path("masks"), metavar="DIR", help="(%(default)s)")
     add("--threshold", type=_share, metavar="P", help="on probability (the weights' own)")
-    add("--tta", action="store_true", help="average over flips: four times as long")
+    add(
+        "--tta",
+        action=argparse.BooleanOptionalAction,
+        help="average over flips: four times as long (as the weights' scores were measured)",
+    )
     add("--probabilities", action="store_true", help="write these too")
     add("--preview", action="store_true", help="a PNG of each case")
     add("--resample", action="store_true", help="bring sequences onto FLAIR's grid")

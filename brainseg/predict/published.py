@@ -20,6 +20,7 @@ from brainseg.data.preprocessing import Preprocessing
 
 FORMAT = 1
 TENSORS, CARD, LICENCE = "model.safetensors", "model.json", "LICENSE"
+RANGES = (("threshold", (0.001, 0.999)), ("temperature", (0.01, 100)), ("least_part", (0, 1)))
 OWN = Path(__file__).parent.parent / "weights" / "lgg"  # those that come along
 
 
@@ -44,9 +45,9 @@ def load_published(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
         net = _network(card)
         net.load_state_dict(load_file(folder / TENSORS))  # float16 becomes float32
         card["channels"] = list(map(str, card["channels"]))
-        card |= {key: float(card[key]) for key in ("threshold", "temperature")}
-        if not 0 < card["threshold"] < 1 or not 0 < card["temperature"] < 100:
-            raise ValueError(f"threshold {card['threshold']}, temperature {card['temperature']}")
+        card |= {key: float(card[key]) for key, _ in RANGES} | {"tta": bool(card["tta"])}
+        if wrong := [key for key, (low, high) in RANGES if not low <= card[key] <= high]:
+            raise ValueError(f"{wrong[0]} {card[wrong[0]]}")
         ranges = card.get("features", {}).items()
         card["features"] = {str(key): (float(low), float(high)) for key, (low, high) in ranges}
         card["licence"] = str(card["licence"])

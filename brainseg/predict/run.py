@@ -47,7 +47,8 @@ def run(options: argparse.Namespace, words: Sequence[str]) -> bool:
         "device": segmenter.device,
         "threshold": options.threshold or segmenter.threshold,
         "temperature": segmenter.temperature,
-        "tta": options.tta,
+        "tta": segmenter.tta if options.tta is None else options.tta,
+        "least_part": segmenter.least_part,
         "left_out": left_out,
         "use": USE,
     }

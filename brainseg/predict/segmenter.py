@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 from scipy.special import expit, logit
 from torch import Tensor, nn
 
@@ -20,6 +21,8 @@ from brainseg.predict.grey import to_bytes
 from brainseg.predict.published import OWN, is_published, load_published
 from brainseg.predict.scan import FLAIR, Scan
 from brainseg.runs.folder import BEST, RunFolder
+
+_OF_A_RUN = (THRESHOLD, 1.0, False, 0.0)  # threshold, temperature, tta, least part
 
 Probs = NDArray[np.float32]
 
@@ -36,6 +39,8 @@ class Segmenter:
         device: that they run on.
         threshold: the weights' own, on calibrated probability; 0.5 unless they are published.
         temperature: what `calibrated` divides logits by; 1 unless they are published.
+        tta: whether to average over flips, where the caller says nothing.
+        least_part: parts of a mask that are smaller than this share of the largest are dropped.
         known: of features of a scan the least and the most in training (`predict.features`).
         licences: of the weights, where they say one.
     """
@@ -47,6 +52,8 @@ class Segmenter:
     device: str
     threshold: float = THRESHOLD
     temperature: float = 1.0
+    tta: bool = False
+    least_part: float = 0.0
     known: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     licences: tuple[str, ...] = ()
 
@@ -58,9 +65,10 @@ class Segmenter:
         """
         return load([Path(each) for each in self.sources], device=device)
 
-    def probabilities(self, scan: Scan, *, tta: bool = False) -> Probs:
+    def probabilities(self, scan: Scan, *, tta: bool | None = None) -> Probs:
         """What the networks say on the scan's own pixels, [D, H, W] in [0, 1]; not calibrated."""
-        return predict(self.models, scan.volume(self.channels), self.preprocessing, tta=tta)
+        flips = self.tta if tta is None else tta
+        return predict(self.models, scan.volume(self.channels), self.preprocessing, tta=flips)
 
     def mask(self, probs: Probs, threshold: float | None = None) -> NDArray[np.bool_]:
         """Where `probabilities` are above a threshold once they are calibrated.
@@ -70,16 +78,19 @@ class Segmenter:
             threshold: None is the weights' own.
         """
         cut = np.float32(self.threshold if threshold is None else threshold)
-        return np.asarray(probs > calibrated(cut, 1 / self.temperature))
+        found = np.asarray(probs > calibrated(cut, 1 / self.temperature))
+        return without_small(found, self.least_part) if self.least_part else found
 
-    def __call__(self, image: Any, *, threshold: float | None = None, tta: bool = False) -> Any:
+    def __call__(
+        self, image: Any, *, threshold: float | None = None, tta: bool | None = None
+    ) -> Any:
         """The mask of an image, of the same height and width.
 
         Args:
             image: NumPy or torch [H, W], which is FLAIR; [C, H, W] or [D, C, H, W], C as
                 `channels` or 1, any range; or the path of a file that `predict` reads.
             threshold: on the calibrated probability; None is the weights' own.
-            tta: average over flips.
+            tta: average over flips; None is as the weights' scores were measured.
 
         Returns:
             bool [H, W] or [D, H, W], of NumPy or torch as the image; of a file in its own axes.
@@ -113,14 +124,23 @@ def calibrated(probs: Any, temperature: float) -> Any:
     return probs if temperature == 1 else expit(logit(probs) / np.float32(temperature))
 
 
-def load(weights: Sequence[Path] = (), *, device: str = "auto", half: bool = False) -> Segmenter:
+def without_small(mask: NDArray[np.bool_], share: float) -> NDArray[np.bool_]:
+    """A mask [D, H, W] without the parts that are smaller than a share of the largest."""
+    parts, count = ndimage.label(mask, ndimage.generate_binary_structure(3, 3))
+    if count < 2:
+        return mask
+    sizes = np.bincount(parts.ravel())
+    sizes[0] = 0  # what is around them
+    return np.asarray((sizes >= share * sizes.max())[parts] & mask)
+
+
+def load(weights: Sequence[Path] = (), *, device: str = "auto") -> Segmenter:
     """A segmenter of run folders, checkpoint files, or folders in the published form.
 
     Args:
         weights: of a run its best checkpoint is taken; none are those that come along. Of several
-            with thresholds or temperatures of their own, 0.5 and 1 are taken.
+            with other thresholds, temperatures, flips or least parts, those of a run are taken.
         device: auto (a GPU where there is one), cpu, or gpu, also called cuda.
-        half: round the weights to float16, as published ones may be.
 
     Raises:
         ValueError: one is none of these, is broken, or was trained on slices prepared in another
@@ -134,10 +154,9 @@ def load(weights: Sequence[Path] = (), *, device: str = "auto", half: bool = Fal
     for path, each in zip(paths, opened, strict=True):
         if (each.preprocessing, each.channels) != (first.preprocessing, first.channels):
             raise ValueError(f"{path} was trained on slices prepared unlike the first's: leave it")
-        module = each.module.half().float() if half else each.module
-        module.to(hardware.device(own["accelerator"]))
-    agreed = {(each.threshold, each.temperature) for each in opened}
-    threshold, temperature = agreed.pop() if len(agreed) == 1 else (THRESHOLD, 1.0)
+        each.module.to(hardware.device(own["accelerator"]))
+    agreed = {each.habits for each in opened}
+    threshold, temperature, tta, least_part = agreed.pop() if len(agreed) == 1 else _OF_A_RUN
     return Segmenter(
         tuple(Model(each.module, own["precision"]) for each in opened),
         first.preprocessing,
@@ -146,6 +165,8 @@ def load(weights: Sequence[Path] = (), *, device: str = "auto", half: bool = Fal
         str(hardware.describe(own["accelerator"])["device"]),
         threshold,
         temperature,
+        tta,
+        least_part,
         first.known,
         tuple(dict.fromkeys(each.licence for each in opened if each.licence)),
     )
@@ -157,8 +178,7 @@ class _Weights:
     preprocessing: Preprocessing
     channels: tuple[str, ...]
     checksum: str
-    threshold: float = THRESHOLD
-    temperature: float = 1.0
+    habits: tuple[float, float, bool, float] = _OF_A_RUN
     known: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     licence: str = ""
 
@@ -167,8 +187,9 @@ def _open(path: Path) -> _Weights:
     if is_published(path):
         net, card = load_published(path)
         state = Preprocessing.from_state(card["preprocessing"])
-        own = card["threshold"], card["temperature"], card["features"], card["licence"]
-        return _Weights(net, state, tuple(card["channels"]), card["sha256"], *own)
+        habits = card["threshold"], card["temperature"], card["tta"], card["least_part"]
+        own = card["sha256"], habits, card["features"], card["licence"]
+        return _Weights(net, state, tuple(card["channels"]), *own)
     from brainseg.runs.checkpoint import digest, load_checkpoint  # these bring Lightning
     from brainseg.training.build import load_module
 

@@ -1,0 +1,56 @@
+"""What published weights do beyond a run's: flips, small parts, and the head in a lone FLAIR."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import brainseg
+from brainseg.data.preprocess import foreground
+from brainseg.data.preprocessing import Preprocessing
+from brainseg.predict.scan import Scan
+from brainseg.predict.segmenter import without_small
+from tests.predict.conftest import head
+
+
+def test_parts_smaller_than_a_share_of_the_largest_are_dropped() -> None:
+    mask = np.zeros((3, 20, 20), bool)
+    mask[0:2, 2:7, 2:7] = True  # 50
+    mask[2, 15, 10:15] = True  # 5
+    mask[0, 18, 18] = True  # 1
+    kept = without_small(mask, 0.1)
+    assert kept.sum() == 55
+    assert not kept[0, 18, 18]
+    np.testing.assert_array_equal(without_small(mask, 0.11), without_small(mask, 1))
+    assert without_small(mask, 1).sum() == 50
+    assert not without_small(np.zeros_like(mask), 0.1).any()
+
+
+def test_flips_and_small_parts_are_the_weights_own_unless_the_caller_says(run: object) -> None:
+    segmenter = brainseg.load(str(run))
+    flipping = replace(segmenter, tta=True, least_part=1.0)
+    scan = Scan("x", {"flair": (head() / 4).astype(np.uint8)}, {})
+    plain, flipped = segmenter.probabilities(scan), flipping.probabilities(scan)
+    assert not np.array_equal(plain, flipped)
+    np.testing.assert_array_equal(flipped, segmenter.probabilities(scan, tta=True))
+    np.testing.assert_array_equal(plain, flipping.probabilities(scan, tta=False))
+    assert flipping.mask(plain, 0.3).sum() < segmenter.mask(plain, 0.3).sum()
+
+
+def test_the_head_is_found_where_flair_stands_alone() -> None:
+    """A lesion so bright that Otsu's threshold falls between it and the brain."""
+    y, x = np.meshgrid(*(np.linspace(-1, 1, 64),) * 2, indexing="ij")
+    brain = np.hypot(y, x) < 0.8
+    flair = np.where(brain, 70, 4)
+    flair[20:40, 20:40] = 255
+    flair = np.repeat(flair[None].astype(np.uint8), 4, 0)
+    alone = np.stack([flair, flair, flair], -1)
+    assert foreground(alone).mean() < 0.5 * brain.mean()
+    assert foreground(alone, root=True).mean() == pytest.approx(brain.mean(), rel=0.05)
+    usual = Preprocessing(32, False, "none", "zscore", (0, 1, 2))
+    rooted = replace(usual, copies="root")
+    assert usual.fit(alone)[1].mean[0] > 1.5 * rooted.fit(alone)[1].mean[0]
+    pair = np.stack([flair, 255 - flair, flair // 2], -1)  # no copy among them
+    np.testing.assert_array_equal(usual.fit(pair)[1].mean, rooted.fit(pair)[1].mean)
+    with pytest.raises(ValueError, match="copies=x; must be one of otsu, root"):
+        replace(usual, copies="x")
