@@ -17,7 +17,8 @@ from brainseg.module import Batch
 def configure(case: Case) -> dict[str, Any]:
     """The resolved configuration, on LGG where `BRAINSEG_DATA` says where, else on phantoms."""
     words = [f"model.net.width={case.width}", f"model.net.depth={case.depth}"]
-    words += [*data_words(case.patients, case.size), f"data.size={case.size}"]
+    words += [f"batch_size={case.batch}", f"data.size={case.size}"]
+    words += data_words(case.patients, case.size)
     config = OmegaConf.to_container(compose(words), resolve=True)
     assert isinstance(config, dict)
     trainer = config["trainer"] | resolve(config["trainer"])

@@ -16,6 +16,7 @@ class Case:
         patients: of the phantom, where there are no scans.
         depth: number of down-samplings.
         seconds: after which no further round begins.
+        batch: slices in a step.
     """
 
     width: int
@@ -26,6 +27,7 @@ class Case:
     patients: int = 24
     depth: int = 4
     seconds: float = 20
+    batch: int = 16
 
     def __str__(self) -> str:
         return f"width {self.width}, {self.size} px"
@@ -62,15 +64,15 @@ class Scale:
 
 FULL = Scale(
     cases=(
-        Case(32, 256, steps=1, rounds=9, goal=4.0),
+        Case(32, 256, steps=1, rounds=9, goal=4.0, batch=4),
         Case(16, 128, steps=8, rounds=9, goal=2.4),
     ),
     rounds=9,
     starts=1,
     cells=3,
     files=(10, 60),
-    beside=(8, 8, 1),
-    busy=(3, 96, 3),
+    beside=(6, 6, 1),
+    busy=(3, 80, 3),
     growth=(8, 32),
     volume=(240, 240, 155),
     quality=(5, 15),

@@ -51,18 +51,19 @@ def out_of_fold(cells: Sequence[RunFolder]) -> dict[str, Any]:
         members = cell.required_metrics["split"]["members"]
         if twice := sorted(set(members["test"]) & tested.keys()):
             raise ValueError(f"{cell.path} tests {twice[0]}, which another fold has tested")
-        segmenter = _published(cell)
+        segmenter = as_published(cell)
         config = cell.config or {}
         val = [
-            _histogram(segmenter, [scan], target) for scan, target in _read(config, members["val"])
+            _histogram(segmenter, [scan], target)
+            for scan, target in patients(config, members["val"])
         ]
         cut = replace(segmenter, threshold=float(THRESHOLDS[best_threshold(together(val))]))
-        for scan, target in _read(config, members["test"]):
+        for scan, target in patients(config, members["test"]):
             seen.append(features(scan))
             alone = Scan(scan.name, {FLAIR: scan.sequences[FLAIR]}, {})
             lone = [_slice(scan, k) for k in range(len(target))]
             tested[scan.name] = {
-                key: _dice(cut, each, target)
+                key: volume_dice(cut, each, target)
                 for key, each in zip(KEYS, ([scan], [alone], lone), strict=True)
             }
         validated += val
@@ -82,21 +83,21 @@ def out_of_fold(cells: Sequence[RunFolder]) -> dict[str, Any]:
     }
 
 
-def _read(
+def patients(
     config: dict[str, Any], names: Collection[str]
 ) -> Iterator[tuple[Scan, NDArray[np.bool_]]]:
     """Patients as they lie on the disk, with their masks."""
     scans: Scans = instantiate(config["data"])
-    patients = {each.name: each for each in scans.reader.find(scans.root).patients}
-    if absent := sorted(set(names) - patients.keys()):
+    known = {each.name: each for each in scans.reader.find(scans.root).patients}
+    if absent := sorted(set(names) - known.keys()):
         raise ValueError(f"{absent[0]} is not under data.root={scans.root}; restore the scans")
     for name in tqdm(names, "scoring out of fold", unit="patient", delay=2, disable=None):
-        images, masks = scans.reader.read(patients[name])
+        images, masks = scans.reader.read(known[name])
         sequences = {each: images[..., k] for k, each in enumerate(scans.reader.modalities)}
         yield Scan(name, sequences, {}), masks.astype(bool)
 
 
-def _published(cell: RunFolder) -> Segmenter:
+def as_published(cell: RunFolder) -> Segmenter:
     """A fold's last checkpoint as it would be published."""
     trained = load([cell.path / LAST])
     for model in trained.models:
@@ -113,7 +114,8 @@ def _histogram(segmenter: Segmenter, scans: Sequence[Scan], target: NDArray[np.b
     return histogram(np.concatenate([segmenter.probabilities(each) for each in scans]), target)
 
 
-def _dice(segmenter: Segmenter, scans: Sequence[Scan], target: NDArray[np.bool_]) -> float:
+def volume_dice(segmenter: Segmenter, scans: Sequence[Scan], target: NDArray[np.bool_]) -> float:
+    """Dice of a patient, whose slices are one scan or several."""
     masks = [segmenter.mask(segmenter.probabilities(each)) for each in scans]
     both = (np.concatenate(masks), target)
     pair = (torch.from_numpy(each).flatten(0, 1)[None, None] for each in both)
