@@ -1,5 +1,6 @@
 """The package as it is installed: light where it must be, whole in the wheel."""
 
+import json
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from brainseg.config import CONF
+from tests.predict.conftest import head, write_nifti
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -51,3 +53,10 @@ def test_the_wheel_holds_conf_and_runs_from_any_folder(tmp_path: Path) -> None:
     )
     code = "import brainseg.config as c; print(c.CONF, c.compose([]).epochs)"
     assert python(code, tmp_path, PYTHONPATH=str(site)) == f"{site / 'brainseg/conf'} 50"
+    write_nifti(tmp_path / "scan.nii.gz", head())
+    code = "import sys; from brainseg.predict.__main__ import main; sys.exit(main(['scan.nii.gz']))"
+    said = python(code, tmp_path, PYTHONPATH=str(site))
+    assert said.startswith("CC BY-NC-SA 4.0")
+    assert (tmp_path / "masks" / "scan_mask.nii.gz").is_file()
+    card = json.loads((tmp_path / "masks" / "report.json").read_text())
+    assert str(site / "brainseg/weights/lgg") in card["weights"]

@@ -47,5 +47,5 @@ def to_bytes(values: NDArray[np.generic], what: str) -> tuple[Pixels, str]:
     scaled -= np.float32(low)
     scaled *= np.float32(255 / (high - low))
     np.rint(scaled, out=scaled)
-    clipped = f", {top:g} the most" if high < top else ""
-    return scaled.astype(np.uint8), f"{what}: {low:g} to {high:g} as 0 to 255{clipped}"
+    clipped = f", what is above (up to {top:g}) 255" if high < top else ""
+    return scaled.astype(np.uint8), f"{what}: {low:g} to {high:g} became 0 to 255{clipped}"

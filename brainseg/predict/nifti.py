@@ -53,7 +53,7 @@ def read(name: str, files: Mapping[str, Sequence[Path]], *, resample: bool = Fal
     def pixels(sequence: str) -> tuple[Any, str]:
         path = files[sequence][0]
         found, note = to_bytes(_values(images[sequence], path), str(path))
-        return turn(found), note
+        return turn(found), note.replace(str(path), path.name)
 
     with ThreadPoolExecutor() as pool:  # unpacking lets other threads run
         read_in = dict(zip(images, pool.map(pixels, images), strict=True))

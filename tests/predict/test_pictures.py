@@ -48,7 +48,7 @@ def test_a_picture_of_any_mode_gives_a_mask_of_its_size(name: str, tmp_path: Pat
     np.testing.assert_array_equal(mask, np.where(wanted[0], 255, 0))
     assert any("lone slice" in note for note in scan.notes)
     assert any("alpha" in note for note in scan.notes) == ("A" in name)
-    assert any("as 0 to 255" in note for note in scan.notes) == (name[0] in "1F")
+    assert any("became 0 to 255" in note for note in scan.notes) == (name[0] in "1F")
 
 
 def test_the_pages_of_a_tiff_are_slices_and_the_mask_has_as_many(tmp_path: Path) -> None:
