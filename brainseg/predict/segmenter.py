@@ -88,7 +88,7 @@ class Segmenter:
 
         Args:
             image: NumPy or torch [H, W], which is FLAIR; [C, H, W] or [D, C, H, W], C as
-                `channels` or 1, any range; or the path of a file that `predict` reads.
+                `channels` or 1, any range; or the path of a case that `predict` reads.
             threshold: on the calibrated probability; None is the weights' own.
             tta: average over flips; None is as the weights' scores were measured.
 
@@ -99,7 +99,10 @@ class Segmenter:
             ValueError: the shape is none of these, or the file cannot be read.
         """
         if isinstance(image, str | Path):
-            scan = Finder().alone(Path(image)).read()
+            cases, _ = Finder().find([Path(image)])
+            if len(cases) != 1:
+                raise ValueError(f"{image} holds {len(cases)} cases; give one")
+            scan = cases[0].read()
             return scan.back(self.mask(self.probabilities(scan, tta=tta), threshold))
         array = np.asarray(image.detach().cpu() if isinstance(image, Tensor) else image)
         slices = array[(None,) * (4 - array.ndim)] if array.ndim in (2, 3, 4) else array

@@ -13,6 +13,7 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import EnhancedMRImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
+import brainseg
 from brainseg.predict import nifti
 from brainseg.predict.dicom import sequence
 from brainseg.predict.dicom_volume import open_series
@@ -237,3 +238,16 @@ def test_a_series_is_told_by_its_description(
     description: str, contrast: bool, expected: str
 ) -> None:
     assert sequence(description, contrast=contrast) == expected
+
+
+def test_a_folder_of_dicom_is_a_case_in_python_too(
+    run: Path, predict: Predict, tmp_path: Path
+) -> None:
+    write_series(tmp_path / "study", "FLAIR")
+    assert predict(tmp_path / "study")[0] == 0
+    written: Any = nib.load(tmp_path / "masks" / "study_mask.nii.gz")
+    np.testing.assert_array_equal(brainseg.load(run)(tmp_path / "study"), written.dataobj)
+    write_series(tmp_path / "two" / "one", "FLAIR", study="1.2.3")
+    write_series(tmp_path / "two" / "other", "FLAIR", study="1.2.4")
+    with pytest.raises(ValueError, match="holds 2 cases; give one"):
+        brainseg.load(run)(tmp_path / "two")
