@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,7 +90,9 @@ def _sweep(folder: Path, name: str, cells: int) -> Sweep:
     )
 
 
-def run(folder: Path, name: str, words: Sequence[str]) -> tuple[float, float]:
+def run(
+    folder: Path, name: str, words: Sequence[str], given: Mapping[str, str] | None = None
+) -> tuple[float, float]:
     """Run Python in `folder/name`; when it started (seconds since 1970), and seconds it took.
 
     Raises:
@@ -101,7 +103,7 @@ def run(folder: Path, name: str, words: Sequence[str]) -> tuple[float, float]:
     done = subprocess.run(
         [sys.executable, *words],
         cwd=folder / name,
-        env=environment(folder),
+        env=environment(folder) | dict(given or {}),
         capture_output=True,
         text=True,
         check=False,

@@ -4,7 +4,8 @@ import math
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +21,6 @@ _T1 = re.compile(r"(?i)t1|mprage|spgr|mpr")
 _POST = re.compile(r"(?i)post|gad|gd|contrast|\+\s?c\b|c\s?\+|t1ce|t1c|\bce\b|\+ce|_ce")
 _PIXELS = b"\xe0\x7f\x10\x00"  # tag 7FE0,0010 in little-endian
 _VOXELS = "voxels"  # no tag
-
-SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)  # a word to stderr for every odd header
 
 
 @dataclass(frozen=True)
@@ -64,6 +63,22 @@ class Found:
 
 def find_series(paths: Iterable[Path]) -> Found:
     """All series among DICOM files."""
+    with quiet():
+        return _find_series(paths)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without ITK's word to stderr for every odd header."""
+    before = SimpleITK.ProcessObject.GetGlobalWarningDisplay()
+    SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
+    try:
+        yield
+    finally:
+        SimpleITK.ProcessObject.SetGlobalWarningDisplay(before)
+
+
+def _find_series(paths: Iterable[Path]) -> Found:
     found: dict[str, list[tuple[float, Path, dict[str, str]]]] = {}
     left_out: dict[Path, str] = {}
     damaged: dict[Path, str] = {}

@@ -11,7 +11,7 @@ import numpy as np
 import SimpleITK
 from numpy.typing import NDArray
 
-from brainseg.predict.dicom import Series, find_series, short
+from brainseg.predict.dicom import Series, find_series, quiet, short
 from brainseg.predict.marks import is_dicom
 from brainseg.predict.scan import LARGEST
 
@@ -39,7 +39,8 @@ def open_series(paths: Sequence[Path]) -> Any:
     _refuse_uneven(only)
     try:
         names = [str(path) for path in only.files]
-        image = SimpleITK.ReadImage(names if len(names) > 1 else names[0])
+        with quiet():
+            image = SimpleITK.ReadImage(names if len(names) > 1 else names[0])
     except RuntimeError as error:
         raise ValueError(f"{paths[0]} is damaged ({short(error)}); copy it again") from error
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
