@@ -13,13 +13,14 @@ import numpy as np
 import SimpleITK
 from tqdm import tqdm
 
+from brainseg.predict.dicom_elements import refuse_overlong
+from brainseg.predict.marks import has_mark
 from brainseg.predict.scan import FLAIR
 
 _STUDY, _SERIES, _DESCRIPTION = "0020|000d", "0020|000e", "0008|103e"
 _POSITION, _AXES, _CONTRAST, _FRAMES = "0020|0032", "0020|0037", "0018|0010", "0028|0008"
 _T1 = re.compile(r"(?i)t1|mprage|spgr|mpr")
 _POST = re.compile(r"(?i)post|gad|gd|contrast|\+\s?c\b|c\s?\+|t1ce|t1c|\bce\b|\+ce|_ce")
-_PIXELS = b"\xe0\x7f\x10\x00"  # tag 7FE0,0010 in little-endian
 _VOXELS = "voxels"  # no tag
 
 
@@ -83,14 +84,21 @@ def _find_series(paths: Iterable[Path]) -> Found:
     left_out: dict[Path, str] = {}
     damaged: dict[Path, str] = {}
     for path in tqdm(list(paths), "reading DICOM headers", unit="file", delay=2, disable=None):
+        if not has_mark(path):
+            left_out[path] = "no DICOM, by its first bytes"
+            continue
         try:
+            image = refuse_overlong(path)
             tags = _tags(path)
             axes = np.array(_numbers(tags.get(_AXES, "1\\0\\0\\0\\1\\0")))
             normal = np.cross(axes[:3], axes[3:])
             along = float(normal @ _numbers(tags.get(_POSITION, "0\\0\\0")))
-        except (RuntimeError, ValueError) as error:
-            image = _PIXELS in path.read_bytes()
-            (damaged if image else left_out)[path] = f"no DICOM image ({short(error)})"
+        except ValueError as error:
+            damaged[path] = short(error)
+            continue
+        except RuntimeError as error:
+            why = f"no image that can be read ({short(error)})"
+            (damaged if image else left_out)[path] = why
             continue
         found.setdefault(tags.get(_SERIES, ""), []).append((along, path, tags))
     return Found([_series(files) for files in found.values()], left_out, damaged)

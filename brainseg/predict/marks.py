@@ -12,7 +12,12 @@ def is_dicom(path: Path) -> bool:
     if path.suffix and not path.suffix[1:].isdigit():  # as in 1.2.840.113619, a name from a scanner
         return False
     try:
-        with path.open("rb") as file:
-            return file.read(132)[128:] == b"DICM"
+        return has_mark(path)
     except OSError:
         return False
+
+
+def has_mark(path: Path) -> bool:
+    """Whether a file begins as DICOM does; raises `OSError` where it cannot be read."""
+    with path.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"

@@ -176,16 +176,18 @@ def test_files_that_are_no_dicom_are_left_out_or_fail_alone(
     (tmp_path / "all" / "good" / "text.dcm").write_text("no DICOM")
     (short,) = write_series(tmp_path / "all" / "short", "FLAIR", [0], study="1.2.4")
     short.write_bytes(short.read_bytes()[:-400])
+    (early,) = write_series(tmp_path / "all" / "early", "FLAIR", [0], study="1.2.5")
+    early.write_bytes(early.read_bytes()[:500])  # before its pixels
     (tmp_path / "all" / "broken.zip").write_text("no zip")
     code, out, err = predict(tmp_path / "all")
     assert code == 1
     assert "Traceback" not in out + err
     failed = {c["name"]: c["failed"] for c in cases(tmp_path / "masks") if "failed" in c}
-    assert set(failed) == {"broken", "short_FLAIR0"}
+    assert set(failed) == {"broken", "early_FLAIR0", "short_FLAIR0"}
     assert "FLAIR0.dcm is damaged" in failed["short_FLAIR0"]
     assert "no zip that can be read" in failed["broken"]
-    assert "text.dcm: no DICOM image (" in out
-    assert "1 segmented, 2 failed" in out
+    assert "text.dcm: no DICOM, by its first bytes" in out
+    assert "1 segmented, 3 failed" in out
 
 
 def test_two_series_of_one_sequence_are_said(predict: Predict, tmp_path: Path) -> None:
@@ -251,3 +253,14 @@ def test_a_folder_of_dicom_is_a_case_in_python_too(
     write_series(tmp_path / "two" / "other", "FLAIR", study="1.2.4")
     with pytest.raises(ValueError, match="holds 2 cases; give one"):
         brainseg.load(run)(tmp_path / "two")
+
+
+def test_a_length_beyond_the_file_is_refused_before_gdcm_takes_memory_for_it(
+    tmp_path: Path,
+) -> None:
+    (path,) = write_series(tmp_path, "FLAIR", [0])
+    raw = path.read_bytes()
+    at = raw.index(b"\x10\x00\x10\x00PN") + 4  # the patient's name
+    path.write_bytes(raw[:at] + b"UT\0\0\xf0\xff\xff\xef" + raw[at + 4 :])  # claims 4 GB
+    with pytest.raises(ValueError, match=r"0010,0010 reaches beyond the file; copy it again"):
+        open_series([path])
