@@ -37,10 +37,10 @@ def rows(scale: Scale) -> Iterator[Row]:
         train = partial(_train, folder, common, max(scale.quality))
         with ThreadPoolExecutor(1 if torch.cuda.is_available() else 2) as pool:
             ours, plain = pool.map(train, recipes, recipes.values())
-    for minutes in scale.quality:
-        what = f"val Dice after {minutes:g} min, one core: crop, size=auto"
-        against = f"the plain recipe: float32, {case.size} px"
-        yield Row(what, against, "Dice", [_best(ours, minutes)], [_best(plain, minutes)])
+        for minutes in scale.quality:
+            what = f"val Dice after {minutes:g} min, one core: crop, size=auto"
+            against = f"the plain recipe: float32, {case.size} px"
+            yield Row(what, against, "Dice", [_best(ours, minutes)], [_best(plain, minutes)])
 
 
 def _train(folder: Path, common: list[str], minutes: float, which: str, words: list[str]) -> Path:
