@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from brainseg.files import write_whole
-from brainseg.predict.scan import Scan
+from brainseg.predict.scan import Scan, bounds
 
 REPORT, STATISTICS = "report.json", "statistics.csv"
 COLUMNS = ("name", "pixels", "ml", "components", "slices", "slices_with_tumour", "box", "missing")
@@ -27,9 +27,8 @@ def measure(scan: Scan, mask: NDArray[np.bool_], order: Sequence[str]) -> dict[s
         order: the sequences that the network sees.
     """
     pixels = int(np.count_nonzero(mask))
-    found = [np.flatnonzero(mask.any(axis)) for axis in ((1, 2), (0, 2), (0, 1))]
-    box = [[int(each[0]), int(each[-1])] for each in found] if pixels else None
-    inside = mask[tuple(slice(low, high + 1) for low, high in box or [[0, -1]])]
+    box = bounds(mask)
+    inside = mask[tuple(slice(low, high + 1) for low, high in box)]
     _, components = ndimage.label(inside, ndimage.generate_binary_structure(3, 3))
     size: dict[str, float] = {"pixels": pixels}
     if scan.spacing is not None:
@@ -37,9 +36,11 @@ def measure(scan: Scan, mask: NDArray[np.bool_], order: Sequence[str]) -> dict[s
     return {
         **size,
         "components": int(components),
-        "box": box,  # first and last slice, row and column, from 0, as the preview shows them
+        "box": box
+        if pixels
+        else None,  # first and last slice, row and column, from 0, as the preview shows them
         "slices": len(mask),
-        "slices_with_tumour": len(found[0]),
+        "slices_with_tumour": int(inside.any((1, 2)).sum()),
         "sequences": {name: list(map(str, paths)) for name, paths in scan.files.items()},
         "missing": scan.missing(order),
         "notes": scan.notes,

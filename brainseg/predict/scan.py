@@ -46,3 +46,9 @@ class Scan:
     def missing(self, order: Sequence[str]) -> list[str]:
         """What FLAIR stands in for."""
         return [name for name in order if name not in self.sequences]
+
+
+def bounds(mask: Mask) -> list[list[int]]:
+    """First and last slice, row and column of a mask [D, H, W]; 0 and -1 where it is empty."""
+    each = [np.flatnonzero(mask.any(axis)) for axis in ((1, 2), (0, 2), (0, 1))]
+    return [[int(found[0]), int(found[-1])] if len(found) else [0, -1] for found in each]

@@ -19,7 +19,7 @@ from brainseg.inference import THRESHOLD, Model, predict
 from brainseg.predict.cases import Finder
 from brainseg.predict.grey import to_bytes
 from brainseg.predict.published import OWN, is_published, load_published
-from brainseg.predict.scan import FLAIR, Scan
+from brainseg.predict.scan import FLAIR, Scan, bounds
 from brainseg.runs.folder import BEST, RunFolder
 
 _OF_A_RUN = (THRESHOLD, 1.0, False, 0.0)  # threshold, temperature, tta, least part
@@ -129,12 +129,15 @@ def calibrated(probs: Any, temperature: float) -> Any:
 
 def without_small(mask: NDArray[np.bool_], share: float) -> NDArray[np.bool_]:
     """A mask [D, H, W] without the parts that are smaller than a share of the largest."""
-    parts, count = ndimage.label(mask, ndimage.generate_binary_structure(3, 3))
+    inside = tuple(slice(low, high + 1) for low, high in bounds(mask))
+    parts, count = ndimage.label(mask[inside], ndimage.generate_binary_structure(3, 3))
     if count < 2:
         return mask
     sizes = np.bincount(parts.ravel())
     sizes[0] = 0  # what is around them
-    return np.asarray((sizes >= share * sizes.max())[parts] & mask)
+    kept = np.zeros_like(mask)
+    kept[inside] = (sizes >= share * sizes.max())[parts]
+    return kept
 
 
 def load(weights: Sequence[Path] = (), *, device: str = "auto") -> Segmenter:
