@@ -64,7 +64,7 @@ class Scale:
 
 FULL = Scale(
     cases=(
-        Case(32, 256, steps=1, rounds=9, goal=4.0, batch=4),
+        Case(32, 256, steps=1, rounds=9, goal=4.0, batch=8),
         Case(16, 128, steps=8, rounds=9, goal=2.4),
     ),
     rounds=9,
@@ -72,7 +72,7 @@ FULL = Scale(
     cells=3,
     files=(10, 60),
     beside=(6, 6, 1),
-    busy=(3, 80, 3),
+    busy=(3, 64, 3),
     growth=(8, 32),
     volume=(240, 240, 155),
     quality=(5, 15),
