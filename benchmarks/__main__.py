@@ -28,7 +28,7 @@ SECTIONS = (
     "predict",
     "peers",
 )
-LONG = {"quality": "takes 17 minutes; measure it alone with --only quality"}
+LONG = {"quality": "takes 25 minutes; measure it alone with --only quality"}
 WIDTH = 200  # where the output is no terminal
 
 
