@@ -2,7 +2,6 @@
 
 import math
 import os
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -16,11 +15,10 @@ from tqdm import tqdm
 from brainseg.predict.dicom_elements import refuse_overlong
 from brainseg.predict.marks import has_mark
 from brainseg.predict.scan import FLAIR
+from brainseg.predict.sequences import described
 
 _STUDY, _SERIES, _DESCRIPTION = "0020|000d", "0020|000e", "0008|103e"
 _POSITION, _AXES, _CONTRAST, _FRAMES = "0020|0032", "0020|0037", "0018|0010", "0028|0008"
-_T1 = re.compile(r"(?i)t1|mprage|spgr|mpr")
-_POST = re.compile(r"(?i)post|gad|gd|contrast|\+\s?c\b|c\s?\+|t1ce|t1c|\bce\b|\+ce|_ce")
 _VOXELS = "voxels"  # no tag
 
 
@@ -166,22 +164,12 @@ def _series(files: list[tuple[float, Path, dict[str, str]]]) -> Series:
     return Series(
         first.get(_STUDY, ""),
         description,
-        sequence(description, contrast=bool(first.get(_CONTRAST, "").strip())),
+        described(description, contrast=bool(first.get(_CONTRAST, "").strip())),
         tuple(path for _, path, _ in files),
         () if several else tuple(along for along, _, _ in files),
         frozenset(tags.get(_AXES, "") for _, _, tags in files),
         sum(int(tags[_VOXELS]) for _, _, tags in files),
     )
-
-
-def sequence(description: str, *, contrast: bool = False) -> str:
-    """What a series' description says; a T1 with a contrast agent in its header is post."""
-    if _T1.search(description):
-        pre = re.search(r"(?i)\bpre|_pre|-c\b", description)
-        return "post" if not pre and (contrast or _POST.search(description)) else "pre"
-    if re.search(r"(?i)flair", description):
-        return FLAIR
-    return "t2" if re.search(r"(?i)t2", description) else ""
 
 
 def _tags(path: Path) -> dict[str, str]:

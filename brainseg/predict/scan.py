@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -52,3 +53,16 @@ def bounds(mask: Mask) -> list[list[int]]:
     """First and last slice, row and column of a mask [D, H, W]; 0 and -1 where it is empty."""
     each = [np.flatnonzero(mask.any(axis)) for axis in ((1, 2), (0, 2), (0, 1))]
     return [[int(found[0]), int(found[-1])] if len(found) else [0, -1] for found in each]
+
+
+def without_small(mask: Mask, share: float) -> Mask:
+    """A mask [D, H, W] without the parts that are smaller than a share of the largest."""
+    inside = tuple(slice(low, high + 1) for low, high in bounds(mask))
+    parts, count = ndimage.label(mask[inside], ndimage.generate_binary_structure(3, 3))
+    if count < 2:
+        return mask
+    sizes = np.bincount(parts.ravel())
+    sizes[0] = 0  # what is around them
+    kept = np.zeros_like(mask)
+    kept[inside] = (sizes >= share * sizes.max())[parts]
+    return kept

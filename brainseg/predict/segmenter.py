@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 from scipy.special import expit, logit
 from torch import Tensor, nn
 
@@ -19,7 +18,7 @@ from brainseg.inference import THRESHOLD, Model, predict
 from brainseg.predict.cases import Finder
 from brainseg.predict.grey import to_bytes
 from brainseg.predict.published import OWN, is_published, load_published
-from brainseg.predict.scan import FLAIR, Scan, bounds
+from brainseg.predict.scan import FLAIR, Scan, without_small
 from brainseg.runs.folder import BEST, RunFolder
 
 _OF_A_RUN = (THRESHOLD, 1.0, False, 0.0)  # threshold, temperature, tta, least part
@@ -125,19 +124,6 @@ class Segmenter:
 def calibrated(probs: Any, temperature: float) -> Any:
     """Probabilities whose logits are divided by a temperature (Guo et al. 2017, section 4.2)."""
     return probs if temperature == 1 else expit(logit(probs) / np.float32(temperature))
-
-
-def without_small(mask: NDArray[np.bool_], share: float) -> NDArray[np.bool_]:
-    """A mask [D, H, W] without the parts that are smaller than a share of the largest."""
-    inside = tuple(slice(low, high + 1) for low, high in bounds(mask))
-    parts, count = ndimage.label(mask[inside], ndimage.generate_binary_structure(3, 3))
-    if count < 2:
-        return mask
-    sizes = np.bincount(parts.ravel())
-    sizes[0] = 0  # what is around them
-    kept = np.zeros_like(mask)
-    kept[inside] = (sizes >= share * sizes.max())[parts]
-    return kept
 
 
 def load(weights: Sequence[Path] = (), *, device: str = "auto") -> Segmenter:

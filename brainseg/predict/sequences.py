@@ -16,6 +16,8 @@ _DIALECTS = {
     "flair": r"t2f|flair",
     "t2": r"t2w|t2",
 }
+_T1 = re.compile(r"(?i)t1|mprage|spgr|mpr")
+_POST = re.compile(r"(?i)post|gad|gd|contrast|\+\s?c\b|c\s?\+|t1ce|t1c|\bce\b|\+ce|_ce")
 _NUMBERED = re.compile(r"^(?P<case>.+)_(?P<number>\d{4})$")
 _MASK = re.compile(r"(?i)(^|.*[_-])(mask|seg|segm|label)$")
 
@@ -55,3 +57,13 @@ def named(path: Path, order: Sequence[str] = ()) -> Named:
         if found := re.match(rf"(?i)^(?P<case>.*?)(?:^|[_-])(?:{words})$", stem):
             return Named(found["case"] or path.parent.name, sequence, ending)
     return Named(stem, "", ending)
+
+
+def described(description: str, *, contrast: bool = False) -> str:
+    """What a series' description says; a T1 with a contrast agent in its header is post."""
+    if _T1.search(description):
+        pre = re.search(r"(?i)\bpre|_pre|-c\b", description)
+        return "post" if not pre and (contrast or _POST.search(description)) else "pre"
+    if re.search(r"(?i)flair", description):
+        return "flair"
+    return "t2" if re.search(r"(?i)t2", description) else ""

@@ -15,8 +15,8 @@ from pydicom.uid import EnhancedMRImageStorage, ExplicitVRLittleEndian, MRImageS
 
 import brainseg
 from brainseg.predict import nifti
-from brainseg.predict.dicom import sequence
 from brainseg.predict.dicom_volume import open_series
+from brainseg.predict.sequences import described
 from tests.predict.conftest import Predict, head, write_nifti
 
 OBLIQUE = (1.0, 0.0, 0.0, 0.0, 0.982, -0.1889)
@@ -239,7 +239,7 @@ def test_a_mask_as_dicom_seg_refers_to_the_slices_it_was_made_from(
 def test_a_series_is_told_by_its_description(
     description: str, contrast: bool, expected: str
 ) -> None:
-    assert sequence(description, contrast=contrast) == expected
+    assert described(description, contrast=contrast) == expected
 
 
 def test_a_folder_of_dicom_is_a_case_in_python_too(

@@ -8,8 +8,7 @@ import pytest
 import brainseg
 from brainseg.data.preprocess import foreground
 from brainseg.data.preprocessing import Preprocessing
-from brainseg.predict.scan import Scan
-from brainseg.predict.segmenter import without_small
+from brainseg.predict.scan import Scan, without_small
 from tests.predict.conftest import head
 
 
