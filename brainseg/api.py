@@ -63,7 +63,7 @@ def LGG(root: str | Path | None = None, **settings: Any) -> SegmentationDataModu
 
 
 def Segmentation(  # noqa: N802
-    net: nn.Module, loss: str = "bce_dice", *, lr: float = 3e-4
+    net: nn.Module, loss: str = "bce_dice", *, lr: float = 1e-3
 ) -> SegmentationModule:
     """A LightningModule that trains a network and scores every epoch by patient.
 

@@ -1,5 +1,6 @@
 """The LightningModule: a network, a loss, and the scores by patient of every epoch."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -129,13 +130,19 @@ class SegmentationModule(L.LightningModule):
             schedule.step(float(dice))
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """The optimizer over all weights, and its schedule."""
+        """The optimizer over all weights, and its schedule; `max_steps` alone are one epoch.
+
+        Raises:
+            ValueError: the trainer has no end.
+        """
         assert self.optimizer is not None
         assert self.scheduler is not None
         optimizer = self.optimizer(self.net.parameters())
-        epochs = self.trainer.max_epochs
-        assert epochs is not None
-        steps = int(self.trainer.estimated_stepping_batches) // epochs
+        epochs = max(self.trainer.max_epochs or 1, 1)
+        total = self.trainer.estimated_stepping_batches
+        if not math.isfinite(total):
+            raise ValueError(f"max_epochs={self.trainer.max_epochs} has no end; set max_epochs=50")
+        steps = math.ceil(total / epochs)
         schedule = self.scheduler(optimizer, epochs=epochs, steps=steps)
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 

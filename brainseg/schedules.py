@@ -5,14 +5,38 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import (
     ConstantLR,
     CosineAnnealingLR,
+    LambdaLR,
     OneCycleLR,
     ReduceLROnPlateau,
 )
+
+from brainseg.epochs import stable_epochs
 
 
 def constant(optimizer: Optimizer, *, epochs: int, steps: int) -> LRSchedulerConfigType:
     """`optimizer.lr` throughout."""
     return {"scheduler": ConstantLR(optimizer, factor=1.0, total_iters=0), "interval": "epoch"}
+
+
+def stable_decay(
+    optimizer: Optimizer, *, epochs: int, steps: int, decay: float = 0.3
+) -> LRSchedulerConfigType:
+    """`optimizer.lr`, and 1 - sqrt of the way down to 0 at the end (Haegele et al. 2024, 3.2).
+
+    Until it decays the rate does not depend on `epochs`, so that a longer training may continue.
+
+    Args:
+        optimizer: its `lr` is the rate before.
+        epochs: passes over the training slices.
+        steps: optimizer steps an epoch.
+        decay: share of the epochs in which it decays, rounded up to whole ones.
+    """
+    begin, end = stable_epochs(epochs, decay) * steps, epochs * steps
+
+    def factor(step: int) -> float:
+        return float(1 - min(1.0, max(0.0, (step - begin) / (end - begin))) ** 0.5)
+
+    return {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}
 
 
 def cosine(

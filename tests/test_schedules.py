@@ -47,3 +47,17 @@ def test_plateau_reduces_after_patience_epochs_without_a_better_score() -> None:
         config["scheduler"].step(dice)
         seen.append(optimizer.param_groups[0]["lr"])
     assert seen == pytest.approx([0.1, 0.1, 0.1, 0.1, 0.05, 0.05])
+
+
+def test_stable_decay_falls_in_its_share_of_the_epochs_whole_ones() -> None:
+    seen = rates("stable_decay", epochs=10, steps=4, decay=0.25)
+    assert seen[: 7 * 4 + 1] == [0.1] * 29
+    expected = [0.1 * (1 - math.sqrt(step / 12)) for step in range(12)]
+    assert seen[28:] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("epochs", "stable"), [(1, 0), (2, 1), (3, 2), (10, 7), (50, 35)])
+def test_a_training_of_any_length_decays(epochs: int, stable: int) -> None:
+    seen = rates("stable_decay", epochs=epochs, steps=5)
+    assert [rate < 0.1 for rate in seen].index(True) == stable * 5 + 1
+    assert seen[-1] < 0.03

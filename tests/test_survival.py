@@ -271,5 +271,5 @@ def test_a_checkpoint_of_another_configuration_is_never_resumed(tmp_path: Path) 
     interrupt(tiny_cell(tmp_path / "run", "epochs=3"), 1)
     shutil.rmtree(tmp_path / "run/.hydra")
     other = tiny_cell(tmp_path / "run", "epochs=3", "optimizer.lr=0.01")
-    with pytest.raises(ValueError, match=r"another configuration \(optimizer.lr: 0.0003 -> 0.01"):
+    with pytest.raises(ValueError, match=r"another configuration \(optimizer.lr: 0.001 -> 0.01"):
         fit(other, title="other")

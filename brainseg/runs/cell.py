@@ -14,11 +14,13 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from brainseg.epochs import stable_epochs
 from brainseg.files import write_whole
 from brainseg.runs.folder import ASIDE, CHOICES, CONFIG, METRICS, RunFolder
 from brainseg.runs.identity import differences, identity
 
 _BLIND_TO_THE_END = ("brainseg.schedules.constant", "brainseg.schedules.plateau")
+_DECAYS_LATE = "brainseg.schedules.stable_decay"
 
 
 @dataclass(frozen=True)
@@ -114,17 +116,24 @@ class Cell:
     def shorter(self, others: Sequence["Cell"]) -> "Cell | None":
         """The cell among `others` that this one continues: the same with the most epochs below its.
 
-        None where there is none, or where the learning rate depends on how many epochs there are.
+        None where there is none, or where it has no epoch in common with this one (`in_common`).
         """
-        if self.config["scheduler"]["_target_"] not in _BLIND_TO_THE_END:
-            return None
         same = [
             other
             for other in others
             if other.config["epochs"] < self.config["epochs"]
+            and other.in_common
             and self.identity == other.identity | {"epochs": self.config["epochs"]}
         ]
-        return max(same, key=lambda other: int(other.config["epochs"]), default=None)
+        return max(same, key=lambda other: other.in_common, default=None)
+
+    @property
+    def in_common(self) -> int:
+        """Its first epochs that are those of a longer cell too: before the rate sees the end."""
+        schedule, epochs = self.config["scheduler"], int(self.config["epochs"])
+        if schedule["_target_"] == _DECAYS_LATE:
+            return stable_epochs(epochs, schedule["decay"])
+        return epochs if schedule["_target_"] in _BLIND_TO_THE_END else 0
 
     def epochs_left(self, others: Sequence["Cell"]) -> int:
         """Epochs still to train, if it continues the shorter cell among `others`; 0 if finished."""
@@ -133,7 +142,7 @@ class Cell:
             return 0
         begun = len(there.history)  # the last may have to be trained again
         if not begun and (shorter := self.shorter(others)):
-            begun = int(shorter.config["epochs"])
+            begun = shorter.in_common
         return max(0, int(self.config["epochs"]) - begun)
 
     def _differs_from(self, there: RunFolder) -> list[str]:

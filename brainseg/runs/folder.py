@@ -23,6 +23,7 @@ SPLIT = "split.json"
 HISTORY = "history.csv"
 BEST = "checkpoints/best.ckpt"
 LAST = "checkpoints/last.ckpt"
+STABLE = {BEST: "checkpoints/stable-best.ckpt", LAST: "checkpoints/stable-last.ckpt"}
 PATIENTS = "patients.csv"
 PREDICTIONS = "predictions.npz"
 METRICS = "metrics.json"

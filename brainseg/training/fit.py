@@ -21,7 +21,7 @@ from brainseg.runs.identity import differences, identity
 from brainseg.runs.provenance import CODE
 from brainseg.training.build import build, build_trainer
 from brainseg.training.callbacks import History
-from brainseg.training.continuation import take_over
+from brainseg.training.continuation import KeepStable, take_over
 from brainseg.training.results import log_hyperparameters, log_scores, summary, write
 from brainseg.training.score import Scored, score
 from brainseg.training.sharing import ShareCores
@@ -82,7 +82,8 @@ def _fit(cell: Cell, title: str, epochs_after: int, bar: bool, shorter: Cell | N
     history = History(cell.folder / HISTORY, title, epochs_after)
     data, module = build(cell.config)
     sharing = ShareCores(accelerator)
-    trainer = build_trainer(cell.config, cell.folder, [sharing, history], bar=bar)
+    keep = KeepStable(cell.folder, cell.in_common)
+    trainer = build_trainer(cell.config, cell.folder, [sharing, history, keep], bar=bar)
     cell.claim()  # only now: what does not fit together leaves nothing
     _clear(cell.folder, title)
     _refuse_other_data(cell, data)

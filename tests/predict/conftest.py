@@ -16,7 +16,12 @@ Predict = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    cell = tiny_cell(tmp_path_factory.mktemp("predict") / "run", "epochs=8", "optimizer.lr=3e-3")
+    cell = tiny_cell(
+        tmp_path_factory.mktemp("predict") / "run",
+        "epochs=8",
+        "optimizer.lr=3e-3",
+        "augment=geometric",
+    )
     fit(cell, title="run")
     return cell.folder
 

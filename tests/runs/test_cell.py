@@ -31,7 +31,7 @@ def test_any_other_change_adds_a_hash_that_does_not_depend_on_the_order() -> Non
 
 
 def test_a_default_given_by_hand_changes_no_name() -> None:
-    assert named("optimizer.lr=0.0003") == named()
+    assert named("optimizer.lr=0.001") == named()
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_differences_name_the_keys() -> None:
 
 def test_a_folder_with_another_configuration_is_refused_with_the_keys(tmp_path: Path) -> None:
     tiny_cell(tmp_path / "run").claim()
-    with pytest.raises(ValueError, match=r"optimizer.lr: 0.0003 -> 0.5.*force=true"):
+    with pytest.raises(ValueError, match=r"optimizer.lr: 0.001 -> 0.5.*force=true"):
         tiny_cell(tmp_path / "run", "optimizer.lr=0.5").claim()
 
 
@@ -177,7 +177,7 @@ def test_a_module_of_ours_may_move_and_a_foreign_target_counts() -> None:
 def test_a_cells_identity_is_worked_out_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cells = [tiny_cell(tmp_path / str(n), f"epochs={n}") for n in range(1, 5)]
+    cells = [tiny_cell(tmp_path / str(n), f"epochs={n}") for n in range(2, 6)]
     counted = []
 
     def count(config: object) -> dict[str, int]:

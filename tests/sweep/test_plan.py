@@ -38,10 +38,11 @@ def done(cell: Cell, epoch: float) -> Cell:
 
 
 def test_every_cell_says_where_it_begins_and_how_long_it_takes(tmp_path: Path) -> None:
-    finished = done(tiny_cell(tmp_path / "done", "norm=layer"), 60.0)
+    layer = ("norm=layer", "scheduler=constant")
+    finished = done(tiny_cell(tmp_path / "done", *layer), 60.0)
     begun = tiny_cell(tmp_path / "begun", "norm=instance", "epochs=5")
     write_history(begun.folder, [0.1, 0.2], 20.0)
-    short, long = (tiny_cell(tmp_path / f"e{n}", "norm=layer", f"epochs={n}") for n in (3, 7))
+    short, long = (tiny_cell(tmp_path / f"e{n}", *layer, f"epochs={n}") for n in (3, 7))
     broken = tiny_cell(tmp_path / "broken", "loss=dice")
     broken.found().keep_failure("no memory [1]")
     lines = text(plan([finished, begun, short, long, broken]))
@@ -64,7 +65,8 @@ def test_a_cell_of_an_earlier_command_is_continued_and_tells_the_time(tmp_path: 
     manifest.write([done(short, 60.0)])
     lines = text(plan([long], finished_in(tmp_path)))
     assert "continues from e2" in row(lines, "e6")
-    assert lines[-1] == "1 of 1 cells to train, 4 epochs, about 0:04:03"
+    # of 2 epochs the last decays
+    assert lines[-1] == "1 of 1 cells to train, 5 epochs, about 0:05:03"
 
 
 def test_where_the_schedule_depends_on_the_epochs_nothing_is_continued(tmp_path: Path) -> None:

@@ -12,6 +12,9 @@ from brainseg.training.fit import fit
 from tests.conftest import assert_same_outcome, history, tiny_cell
 from tests.test_survival import DROPOUT, NEVER_BETTER
 
+CONSTANT = "scheduler=constant"
+AVERAGED = [CONSTANT, "callbacks.average.decay=0.9"]
+
 
 def sibling(folder: Path, *options: str) -> Cell:
     cell = tiny_cell(folder, *options)
@@ -31,10 +34,10 @@ def epochs_trained(patch: pytest.MonkeyPatch) -> list[int]:
 @pytest.mark.parametrize(
     "options",
     [
-        ["scheduler=constant", DROPOUT],
+        [CONSTANT, DROPOUT],
         ["scheduler=plateau", "scheduler.patience=0", "optimizer.lr=0.01"],
-        ["callbacks=early_stopping", "callbacks.early_stopping.patience=9"],
-        ["callbacks=average", "callbacks.average.decay=0.9", "augment=robust"],
+        [CONSTANT, "callbacks=early_stopping", "callbacks.early_stopping.patience=9"],
+        AVERAGED,
     ],
     ids=["constant", "plateau", "early stopping", "averaged"],
 )
@@ -53,6 +56,27 @@ def test_a_longer_cell_continues_its_shorter_sibling_bit_for_bit(
     before, after = (RunFolder(cell.folder).required_metrics["seconds"] for cell in (short, longer))
     assert after["epochs"] > before["epochs"]
     assert after["start"] > 0
+
+
+def test_before_the_rate_decays_a_shorter_sibling_is_continued_bit_for_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ["scheduler.decay=0.5", "callbacks.average.decay=0.9", DROPOUT]
+    short = sibling(tmp_path / "short", "epochs=4", *options)
+    scratch = sibling(tmp_path / "scratch", "epochs=7", *options)
+    longer = tiny_cell(tmp_path / "longer", "epochs=7", *options)
+    assert longer.epochs_left([short]) == 5
+    trained = epochs_trained(monkeypatch)
+    fit(longer, title="longer", shorter=longer.shorter([short]))
+    assert trained == [3, 4, 5, 6, 7]
+    assert_same_outcome(scratch, longer)
+
+
+def test_what_decays_from_the_first_epoch_has_nothing_in_common(tmp_path: Path) -> None:
+    short = tiny_cell(tmp_path / "short", "epochs=1")
+    longer = tiny_cell(tmp_path / "long", "epochs=4")
+    assert longer.shorter([short]) is None
+    assert longer.epochs_left([short]) == 4
 
 
 def test_a_sibling_that_stopped_early_passes_its_result_on(
@@ -91,7 +115,7 @@ def test_a_sibling_of_other_code_or_scans_is_left_alone_with_a_word(
     change: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level("INFO")
-    short = sibling(tmp_path / "short", "epochs=1")
+    short = sibling(tmp_path / "short", "epochs=1", CONSTANT)
     if change == "versions":
         path = short.folder / "metrics.json"
         metrics = json.loads(path.read_text())
@@ -108,7 +132,7 @@ def test_a_sibling_of_other_code_or_scans_is_left_alone_with_a_word(
     else:
         (short.folder / "checkpoints/best.ckpt").write_bytes(b"half")
     trained = epochs_trained(monkeypatch)
-    fit(tiny_cell(tmp_path / "long", "epochs=2"), title="long", shorter=short)
+    fit(tiny_cell(tmp_path / "long", "epochs=2", CONSTANT), title="long", shorter=short)
     assert trained == [1, 2]
     assert "trains from scratch: short " in caplog.text
 
@@ -116,19 +140,19 @@ def test_a_sibling_of_other_code_or_scans_is_left_alone_with_a_word(
 def test_a_commit_that_leaves_the_code_alone_does_not_forbid_continuing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    short = sibling(tmp_path / "short", "epochs=1")
+    short = sibling(tmp_path / "short", "epochs=1", CONSTANT)
     path = short.folder / "metrics.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"git": "another"}))
     trained = epochs_trained(monkeypatch)
-    fit(tiny_cell(tmp_path / "long", "epochs=2"), title="long", shorter=short)
+    fit(tiny_cell(tmp_path / "long", "epochs=2", CONSTANT), title="long", shorter=short)
     assert trained == [2]
 
 
 def test_tensorboard_shows_a_continued_cell_s_own_settings_and_its_curves_from_there_on(
     tmp_path: Path,
 ) -> None:
-    short = sibling(tmp_path / "short", "epochs=2")
-    longer = tiny_cell(tmp_path / "longer", "epochs=4")
+    short = sibling(tmp_path / "short", "epochs=2", CONSTANT)
+    longer = tiny_cell(tmp_path / "longer", "epochs=4", CONSTANT)
     fit(longer, title="longer", shorter=short)
     events = EventAccumulator(str(longer.folder / "tensorboard")).Reload()
     curve = [event.value for event in events.Scalars("val/dice")]
@@ -141,7 +165,7 @@ def test_tensorboard_shows_a_continued_cell_s_own_settings_and_its_curves_from_t
 
 
 def test_finished_cells_of_earlier_commands_are_found_on_disk(tmp_path: Path) -> None:
-    short = sibling(tmp_path / "short", "epochs=1")
+    short = sibling(tmp_path / "short", "epochs=2")
     (tmp_path / "empty").mkdir()
     (found,) = finished_in(tmp_path)
     assert found.folder == short.folder

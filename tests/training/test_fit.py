@@ -123,14 +123,14 @@ def test_the_same_cell_twice_ends_in_the_same_weights(finished: Cell, tmp_path: 
 def test_force_trains_anew_and_keeps_the_finished_folder_aside(tmp_path: Path) -> None:
     fit(tiny_cell(tmp_path / "run", "epochs=1"), title="old")
     other = ("epochs=1", "optimizer.lr=0.01")
-    with pytest.raises(ValueError, match=r"optimizer.lr: 0.0003 -> 0.01.*force=true"):
+    with pytest.raises(ValueError, match=r"optimizer.lr: 0.001 -> 0.01.*force=true"):
         fit(tiny_cell(tmp_path / "run", "epochs=2", *other[1:]), title="refused")
     forced = tiny_cell(tmp_path / "run", *other, "force=true")
     assert not forced.finished
     fit(forced, title="forced")
     assert forced.finished
     (aside,) = tmp_path.glob("run.*.old")
-    assert load_checkpoint(aside / BEST)["config"]["optimizer"]["lr"] == pytest.approx(3e-4)
+    assert load_checkpoint(aside / BEST)["config"]["optimizer"]["lr"] == pytest.approx(1e-3)
     assert load_checkpoint(forced.folder / BEST)["config"]["optimizer"]["lr"] == 0.01
 
 
@@ -191,7 +191,7 @@ def test_a_missing_or_foreign_checkpoint_is_named(tmp_path: Path) -> None:
         load_module(tmp_path / "foreign.ckpt")
 
 
-@pytest.mark.parametrize("callbacks", ["default", "average"])
+@pytest.mark.parametrize("callbacks", ["default", "plain"])
 def test_a_loss_that_is_not_finite_keeps_the_last_good_checkpoint(
     callbacks: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,9 +214,7 @@ def test_a_loss_that_is_not_finite_keeps_the_last_good_checkpoint(
 
 
 def test_averaged_weights_are_what_is_scored_and_kept(tmp_path: Path) -> None:
-    cell = tiny_cell(
-        tmp_path / "run", "epochs=1", "callbacks=average", "callbacks.average.decay=0.5"
-    )
+    cell = tiny_cell(tmp_path / "run", "epochs=1", "callbacks.average.decay=0.5")
     fit(cell, title="run")
     best, last = (load_checkpoint(cell.folder / which) for which in (BEST, LAST))
     for name, averaged in best["state_dict"].items():
@@ -312,9 +310,9 @@ def test_a_launchers_variables_change_nothing(
 def test_a_resume_on_other_hardware_or_by_other_code_is_said_and_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    cell = tiny_cell(tmp_path / "run", "epochs=1")
+    cell = tiny_cell(tmp_path / "run", "epochs=1", "scheduler=constant")
     fit(cell, title="first")
-    longer = tiny_cell(tmp_path / "longer", "epochs=3")
+    longer = tiny_cell(tmp_path / "longer", "epochs=3", "scheduler=constant")
     monkeypatch.setattr("brainseg.training.fit.describe", lambda _: {"device": "another"})
     fit(longer, title="second", shorter=cell)
     first, second = RunFolder(longer.folder).required_metrics["sessions"]
@@ -329,11 +327,11 @@ def test_a_resumed_run_keeps_the_threads_that_it_began_with(
 ) -> None:
     caplog.set_level("INFO")
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    shorter = tiny_cell(tmp_path / "run", "epochs=1")
+    shorter = tiny_cell(tmp_path / "run", "epochs=1", "scheduler=constant")
     fit(shorter, title="first")
     assert "2 threads (OMP_NUM_THREADS=2)" in caplog.text
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    longer = tiny_cell(tmp_path / "longer", "epochs=2")
+    longer = tiny_cell(tmp_path / "longer", "epochs=2", "scheduler=constant")
     fit(longer, title="second", shorter=shorter)
     assert "2 threads (as it began; here 1: OMP_NUM_THREADS=1)" in caplog.text
     metrics = RunFolder(longer.folder).required_metrics
