@@ -5,16 +5,18 @@ Nothing here prints, exits, or changes global state; all raise `ValueError` in o
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
 from brainseg.config import compose, instantiate
-from brainseg.data.datamodule import SegmentationDataModule
 from brainseg.models.unet import UNet
-from brainseg.module import SegmentationModule
 from brainseg.predict.segmenter import Segmenter
 from brainseg.predict.segmenter import load as _load
+
+if TYPE_CHECKING:
+    from brainseg.data.datamodule import SegmentationDataModule
+    from brainseg.module import SegmentationModule
 
 __all__ = ["LGG", "Segmentation", "Segmenter", "UNet", "load"]
 
@@ -34,7 +36,7 @@ def load(weights: str | Path | Sequence[str | Path] = (), *, device: str = "auto
     return _load([Path(path) for path in each], device=device)
 
 
-def LGG(root: str | Path | None = None, **settings: Any) -> SegmentationDataModule:  # noqa: N802
+def LGG(root: str | Path | None = None, **settings: Any) -> "SegmentationDataModule":  # noqa: N802
     """The LGG scans as a LightningDataModule, split by patient.
 
     Args:
@@ -44,6 +46,8 @@ def LGG(root: str | Path | None = None, **settings: Any) -> SegmentationDataModu
     Raises:
         ValueError: a key is none of these, or a value is out of its range.
     """
+    from brainseg.data.datamodule import SegmentationDataModule  # brings Lightning
+
     config = compose(["data=lgg"])
     own = {key: settings.pop(key) for key in ("batch_size", "seed", "workers") if key in settings}
     if unknown := settings.keys() - config.data.keys():
@@ -64,7 +68,7 @@ def LGG(root: str | Path | None = None, **settings: Any) -> SegmentationDataModu
 
 def Segmentation(  # noqa: N802
     net: nn.Module, loss: str = "bce_dice", *, lr: float = 1e-3
-) -> SegmentationModule:
+) -> "SegmentationModule":
     """A LightningModule that trains a network and scores every epoch by patient.
 
     Args:
@@ -75,6 +79,8 @@ def Segmentation(  # noqa: N802
     Raises:
         hydra.errors.HydraException: there is no such loss.
     """
+    from brainseg.module import SegmentationModule  # brings Lightning
+
     config = compose([f"loss={loss}"])
     return SegmentationModule(
         net,

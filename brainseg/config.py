@@ -9,9 +9,6 @@ from pathlib import Path
 from types import FunctionType, UnionType
 from typing import Any, Union, get_args, get_origin
 
-import hydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -34,6 +31,9 @@ def compose(overrides: list[str]) -> DictConfig:
     Raises:
         hydra.errors.HydraException: an override names an unknown key or option.
     """
+    import hydra  # here and below where it is used: a mask for a scan is there without it
+    from hydra.core.hydra_config import HydraConfig
+
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = hydra.compose("train", overrides, return_hydra_config=True)
         HydraConfig.instance().set_config(cfg)
@@ -48,6 +48,9 @@ def instantiate(node: Any, **kwargs: Any) -> Any:
     Raises:
         Exception: whatever the constructor raised, without Hydra's wrapping.
     """
+    import hydra
+    from hydra.errors import InstantiationException
+
     try:
         return hydra.utils.instantiate(node, _convert_="all", **kwargs)
     except InstantiationException as error:
@@ -85,6 +88,8 @@ def check_types(node: Any, path: str = "") -> None:
 @cache
 def _declared(target: str) -> dict[str, Any]:
     """The parameters of a class or function, with their types where these are written down."""
+    import hydra
+
     try:
         built = inspect.signature(hydra.utils.get_object(target), eval_str=True)
     except Exception:  # not importable, or without a signature: building it says so
@@ -160,6 +165,8 @@ def _texts(node: Any, key: Any = None) -> Iterator[tuple[Any, Any]]:
 def _may_be_built(target: Any) -> bool:
     if not isinstance(target, str) or not _below(target, _NAMED):
         return False  # before the look-up: that imports modules, which runs them
+    import hydra
+
     try:
         found = hydra.utils.get_object(target)
     except Exception:  # a module may raise anything while it is imported

@@ -35,6 +35,13 @@ def test_importing_the_package_brings_no_torch(tmp_path: Path) -> None:
         _ = brainseg.Unet
 
 
+def test_loading_weights_brings_no_lightning_and_no_hydra(tmp_path: Path) -> None:
+    code = "import brainseg, sys; brainseg.load(); print({'lightning', 'hydra'} & set(sys.modules))"
+    words = [sys.executable, "-c", code]
+    done = subprocess.run(words, cwd=tmp_path, env=os.environ, capture_output=True, check=True)
+    assert done.stdout == b"set()\n"
+
+
 def test_every_public_name_is_documented() -> None:
     assert all(getattr(brainseg, name).__doc__ for name in brainseg.__all__)
 

@@ -6,6 +6,8 @@ it. The checksum is verified at every load. `brainseg.export` writes them.
 
 import hashlib
 import json
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from brainseg.config import CONF, instantiate
+from brainseg.config import CONF
 from brainseg.data.preprocessing import Preprocessing
 
 FORMAT = 1
@@ -80,8 +82,16 @@ def _network(card: dict[str, Any]) -> nn.Module:
     network = network["net"] | plain(card["network"])
     norm |= plain(card["norm"])
     channels = len(card["preprocessing"]["channels"])
-    net: nn.Module = instantiate(network, in_channels=channels, norm=instantiate(norm))
+    net: nn.Module = _built(network | {"in_channels": channels, "norm": _built(norm)})
     return net
+
+
+def _built(node: dict[str, Any]) -> Any:
+    """As Hydra builds what this package's own files describe, without importing it."""
+    given = {key: value for key, value in node.items() if not key.startswith("_")}
+    module, _, name = node["_target_"].rpartition(".")
+    target = getattr(import_module(module), name)
+    return partial(target, **given) if node.get("_partial_") else target(**given)
 
 
 def plain(node: dict[str, Any], *without: str) -> dict[str, Any]:

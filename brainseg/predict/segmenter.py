@@ -19,7 +19,6 @@ from brainseg.predict.cases import Finder
 from brainseg.predict.grey import to_bytes
 from brainseg.predict.published import OWN, is_published, load_published
 from brainseg.predict.scan import FLAIR, Scan, without_small
-from brainseg.runs.folder import BEST, RunFolder
 
 _OF_A_RUN = (THRESHOLD, 1.0, False, 0.0)  # threshold, temperature, tta, least part
 
@@ -183,6 +182,7 @@ def _open(path: Path) -> _Weights:
         own = card["sha256"], habits, card["features"], card["licence"]
         return _Weights(net, state, tuple(card["channels"]), *own)
     from brainseg.runs.checkpoint import digest, load_checkpoint  # these bring Lightning
+    from brainseg.runs.folder import BEST, RunFolder
     from brainseg.training.build import load_module
 
     if path.is_dir():
