@@ -22,8 +22,8 @@ OPTIONS = [
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_option_builds(option: str) -> None:
-    if option == "data=lgg":
-        config = plain(compose(["data=lgg"]))
+    if option.startswith("data=") and option != "data=phantom":
+        config = plain(compose([option]))
     else:
         config = tiny_config("model.net.width=16", "data.size=32", option)
     if option != "trainer=gpu":
@@ -74,7 +74,7 @@ def test_instantiate_raises_what_the_constructor_raised() -> None:
         "brainseg.module.SegmentationModule.forward",
         "brainseg.data.split.Path",
         "brainseg.data.store.Writer",
-        "brainseg.data.lgg._download",
+        "brainseg.data.lgg.download",
         "brainseg.modelsx.evil",
         "brainseg.models.unet.nothing_here",
         "brainseg.models.unet",

@@ -35,7 +35,7 @@ class _Volume:
     record: _Record
     images: Pixels  # [D, size, size, C]
     masks: Pixels  # [D, size, size]
-    originals: Pixels  # [D, bytes]
+    originals: Pixels  # [D, regions, bytes]
 
 
 _Prepared = tuple[_Volume | None, list[list[str]]]  # lines for each slice that is left out
@@ -79,6 +79,7 @@ def build(
             shape=shape,
             size=preprocessing.pixels,
             channels=len(reader.modalities),
+            regions=len(reader.regions),
             problems=problems,
             skipped=skipped,
             duplicates=_duplicates(records),
@@ -90,19 +91,8 @@ def build(
 
 def _usual_shape(reader: Reader, patients: Iterable[Patient]) -> Shape:
     """The height and width of most patients, by the first good slice of each."""
-    shapes = Counter(filter(None, (_shape(reader, patient) for patient in patients)))
+    shapes = Counter(filter(None, (reader.shape(patient) for patient in patients)))
     return shapes.most_common(1)[0][0] if shapes else (0, 0)
-
-
-def _shape(reader: Reader, patient: Patient) -> Shape | None:
-    positions = set(range(len(patient.slices)))
-    for k in sorted(positions):
-        try:
-            images, _ = reader.read(patient.without(positions - {k}))
-        except SliceError:
-            continue
-        return images.shape[1], images.shape[2]
-    return None
 
 
 def _prepare(
@@ -130,7 +120,8 @@ def _prepare(
         patient, images, masks = patient.without(odd), images[kept], masks[kept]
         blank = [blank[k] for k in kept]
     missing = checks.missing(images, reader.modalities, reader.stand_in)
-    return _fit(patient, images, masks, preprocessing, missing, blank), problems
+    regions = len(reader.regions)
+    return _fit(patient, images, masks, preprocessing, missing, blank, regions), problems
 
 
 def _fit(
@@ -140,19 +131,21 @@ def _fit(
     preprocessing: Preprocessing,
     missing: list[str],
     blank: list[bool],
+    regions: int,
 ) -> _Volume:
     fitted, geometry = preprocessing.fit(images)
-    originals = np.packbits(masks.reshape(len(masks), -1), axis=1)
+    flat = masks.reshape(len(masks), 1, -1) >> np.arange(regions, dtype=np.uint8)[:, None] & 1
+    originals = np.packbits(flat, axis=2)
     meta = PatientMeta(
         name=patient.name,
         institution=patient.institution,
         slices=list(patient.slices),
-        tumour=np.bitwise_count(originals).sum(1, dtype=int).tolist(),
+        tumour=np.bitwise_count(originals).sum(2, dtype=int).tolist(),
         box=geometry.box,
         mean=geometry.mean.tolist(),
         deviation=geometry.deviation.tolist(),
         missing=missing,
-        blank=sum(blank),
+        blank=blank,
     )
     digests = [(checks.sha256(i), checks.sha256(m)) for i, m in zip(images, masks, strict=True)]
     record = _Record(meta, patient.images, digests, blank)

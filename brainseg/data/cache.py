@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from brainseg.data.prepare import prepare
 from brainseg.data.preprocess import Box
 from brainseg.data.preprocessing import Geometry, Preprocessing
-from brainseg.data.reader import Reader, channels
+from brainseg.data.reader import Reader, channels, region_of
 from brainseg.data.store import Store, open_store
+
+SLICES = ("all", "brain", "tumour")
 
 Rows = Sequence[int] | NDArray[np.int64]
 
@@ -28,6 +30,9 @@ class Scans:
         reader: The data set, such as `LGG()`.
         root: Where its files are; None leaves it to the reader.
         modalities: Which of the reader's, in the order of the channels to be.
+        regions: Which of the reader's is segmented; None is its first.
+        slices: Which are trained on: `all`; `brain`, those with more than one grey value; `tumour`,
+            those with some. All are validated and tested on.
         size, intensity, denoise, crop: Those of `Preprocessing`; size `auto` is 0.5.
         on_error: `stop` refuses a data set with any fault; `skip` leaves out what is faulty.
         cache_dir: Where caches are kept; None is `BRAINSEG_CACHE`, else the user's cache folder.
@@ -42,6 +47,8 @@ class Scans:
         *,
         root: str | Path | None = None,
         modalities: Sequence[str] | None = None,
+        regions: Sequence[str] | None = None,
+        slices: str = "all",
         size: int | float | Literal["auto"] = 256,
         intensity: str = "zscore",
         denoise: str = "none",
@@ -56,7 +63,12 @@ class Scans:
         self.cache_dir = cache_dir
         if on_error not in ("stop", "skip"):
             raise ValueError(f"data.on_error={on_error}; must be stop or skip; set it to one")
+        if slices not in SLICES:
+            raise ValueError(f"data.slices={slices}; must be one of {', '.join(SLICES)}")
+        self.slices = slices
         chosen = channels(self.modalities, reader.modalities)
+        self.regions = tuple(reader.regions[:1] if regions is None else regions)
+        self.region = region_of(self.regions, reader.regions)
         wanted = 0.5 if size == "auto" else size
         self.preprocessing = Preprocessing(wanted, crop, denoise, intensity, chosen)
         self._folder: Path | None = None
@@ -83,7 +95,7 @@ class Scans:
             self._folder, store = prepare(
                 self.reader, self.root, self.preprocessing, skip=skip, cache_dir=self.cache_dir
             )
-            self._opened = _Opened(store)
+            self._opened = _Opened(store, self.region)
             self.preprocessing = replace(self.preprocessing, size=store.meta.size)
 
     @property
@@ -99,12 +111,17 @@ class Scans:
 
     @property
     def masks(self) -> NDArray[np.uint8]:
-        """`[N, size, size]` of 0 and 1, a read-only memory map."""
+        """All regions `[N, size, size]`, bit k set within region k, a read-only memory map."""
         return self._open().store.masks
+
+    def mask(self, row: int) -> NDArray[np.uint8]:
+        """That of slice `row`, `[size, size]` of 0 and 1."""
+        mask: NDArray[np.uint8] = self.masks[row] >> self.region & 1
+        return mask
 
     @property
     def index(self) -> pd.DataFrame:
-        """A row per slice: `patient`, `institution`, `slice`, `tumour` pixels, `missing` (+)."""
+        """A row per slice: patient, institution, slice, tumour (pixels), missing (+), blank."""
         return self._open().index
 
     @property
@@ -132,6 +149,14 @@ class Scans:
         """Pixels of slice `row`, `[H, W, all modalities]`, as the network's float32 `[C, H, W]`."""
         return self.preprocessing.scale(pixels, self.geometry(row))
 
+    def trained_on(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Those of some rows that `slices` keeps."""
+        if self.slices == "all":
+            return rows
+        index = self.index.iloc[rows]
+        kept = ~index["blank"] if self.slices == "brain" else index["tumour"] > 0
+        return rows[kept.to_numpy()]
+
     def image(self, row: int) -> NDArray[np.float32]:
         """The network's input for slice `row`, `[C, size, size]`."""
         return self.scale(self.images[row], row)
@@ -146,7 +171,7 @@ class Scans:
         """The masks as they were, one bit a pixel, `[n, ceil(height width / 8)]`."""
         store = self._open().store
         store.refuse_truncated()
-        packed: NDArray[np.uint8] = store.originals[np.asarray(rows, np.int64)]
+        packed: NDArray[np.uint8] = store.originals[np.asarray(rows, np.int64), self.region]
         return packed
 
     def to_original(self, probs: NDArray[np.float32], rows: Rows) -> NDArray[np.float32]:
@@ -167,14 +192,14 @@ class Scans:
             store = open_store(self._folder)
             if store is None:
                 raise RuntimeError(f"cache {self._folder} is gone; call prepare() on a new Scans")
-            self._opened = _Opened(store)
+            self._opened = _Opened(store, self.region)
         return self._opened
 
 
 class _Opened:
     """An open cache and its index, by row."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, region: int) -> None:
         self.store = store
         patients = store.meta.patients
         self.patient_of = np.repeat(np.arange(len(patients)), [len(p.slices) for p in patients])
@@ -192,7 +217,8 @@ class _Opened:
                 "patient": [patients[k].name for k in self.patient_of],
                 "institution": [patients[k].institution for k in self.patient_of],
                 "slice": [number for p in patients for number in p.slices],
-                "tumour": [pixels for p in patients for pixels in p.tumour],
+                "tumour": [pixels[region] for p in patients for pixels in p.tumour],
+                "blank": [blank for p in patients for blank in p.blank],
                 "missing": ["+".join(patients[k].missing) for k in self.patient_of],
             }
         )

@@ -45,12 +45,12 @@ def implausible(
     Args:
         patient: Whose files they are.
         images: `[D, H, W, C]`.
-        masks: `[D, H, W]` of 0 and 1.
+        masks: `[D, H, W]` of region bits.
         blank: Whether each image has one grey value.
     """
     found: dict[int, list[str]] = {}
     for k, (mask, empty) in enumerate(zip(masks, blank, strict=True)):
-        if (share := mask.mean()) > LARGEST:
+        if (share := (mask > 0).mean()) > LARGEST:
             what = f"the mask covers {share:.0%} of the slice; is it inverted?"
             found[k] = [f"{patient.masks[k]}: {what}"]
         elif empty and mask.any():

@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import combinations
 from typing import Literal
 
@@ -93,6 +94,7 @@ class SegmentationDataModule(L.LightningDataModule):
             log.warning("LEAKY split: a patient is on several sides, scores are too good")
         else:
             _refuse_shared(members)
+        split = replace(split, train=self.scans.trained_on(split.train))
         if self.batch_size > len(split.train):
             raise ValueError(
                 f"batch_size={self.batch_size} must not be above the {len(split.train)} training "

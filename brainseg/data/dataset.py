@@ -77,7 +77,7 @@ class SliceDataset(Dataset[Slice]):
     def __getitem__(self, key: int | tuple[int, int]) -> Slice:
         position, epoch = key if isinstance(key, tuple) else (key, 0)
         row = int(self.rows[position])
-        pixels, mask = np.array(self.scans.images[row]), np.array(self.scans.masks[row])
+        pixels, mask = np.array(self.scans.images[row]), np.array(self.scans.mask(row))
         if self.augment is not None:
             pixels, mask = transform(self.augment, pixels, mask, (self.seed, epoch, row))
         preprocessing = self.scans.preprocessing

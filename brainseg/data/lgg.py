@@ -4,21 +4,18 @@ import filecmp
 import re
 from collections import Counter
 from pathlib import Path
-from textwrap import shorten
 
 import numpy as np
 from numpy.typing import NDArray
 
+from brainseg.data.download import REMEDY, download
 from brainseg.data.folders import Folder, by_parent, left_out, walk
 from brainseg.data.pictures import SUFFIXES, read_slice, size
 from brainseg.data.reader import Found, Patient, SliceError
-from brainseg.files import only_one
 
 __all__ = ["LGG", "Patient"]
 
-# Without its version, kagglehub asks Kaggle even where the data are in its cache.
 HANDLE = "mateuszbuda/lgg-mri-segmentation/versions/2"
-REMEDY = "set data.root=PATH or BRAINSEG_DATA, let this machine reach Kaggle, or use data=phantom"
 NAMED = "TCGA_<institution>_<patient>_<date>"
 # Files that may be scans: in a folder that is not read, they are a fault.
 SCANS = (*SUFFIXES, ".jpg", ".jpeg", ".bmp", ".gif", ".nii", ".gz", ".mha", ".dcm", ".npy", ".npz")
@@ -40,6 +37,7 @@ class LGG:
     """
 
     modalities: tuple[str, ...] = ("pre", "flair", "post")
+    regions: tuple[str, ...] = ("tumour",)
     stand_in: str | None = "flair"
     licence = "CC BY-NC-SA 4.0, as the LGG scans that they were trained on (TCGA-LGG; Buda 2019)"
     limits = (
@@ -58,7 +56,7 @@ class LGG:
         Raises:
             FileNotFoundError: If there are no patients below `root`, or no download.
         """
-        top = (Path(root).expanduser() if root else _download()).absolute()
+        top = (Path(root).expanduser() if root else download(HANDLE, "lgg")).absolute()
         folders = sorted(walk(top), key=lambda folder: len(folder.path.parts))  # stable: by name
         again = [folder.path for folder in folders if folder.again]
         problems = [f"{folder.path}: {folder.problem}" for folder in folders if folder.problem]
@@ -91,6 +89,14 @@ class LGG:
         places = by_parent([patient.images[0].parent for patient in patients], top)
         system = sum(folder.system for folder in folders)
         return Found(patients, problems, left_out(top, again, other, system), places, top)
+
+    def shape(self, patient: Patient) -> tuple[int, int] | None:
+        """Height and width of the first sound slice."""
+        for paths in zip(patient.images, patient.masks, strict=True):
+            arrays, wrong = read_slice(*paths)
+            if not wrong:
+                return arrays[0].shape[0], arrays[0].shape[1]
+        return None
 
     def read(self, patient: Patient) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Images `[D, H, W, 3]` in the order of `modalities` and masks `[D, H, W]` of 0 and 1.
@@ -179,19 +185,3 @@ def _find_slices(folder: Folder) -> tuple[Patient, list[str], list[str]]:
         masks=tuple(masks[k] for k in slices),
     )
     return patient, problems, other
-
-
-def _download() -> Path:
-    # Imported here: a path on disk does not need the 0.4 s.
-    import kagglehub
-
-    cache = Path(kagglehub.config.get_cache_folder())
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        # kagglehub has no lock of its own
-        with only_one(cache / "brainseg-lgg.lock", "the LGG scans are being downloaded"):
-            return Path(kagglehub.dataset_download(HANDLE))
-    except Exception as error:  # kagglehub's own, requests' and the disk's
-        reason = shorten(str(error) or type(error).__name__, 120, placeholder=" ...")
-        rule = f"the scans could not be downloaded from Kaggle ({reason})"
-        raise FileNotFoundError(f"data.root=null; {rule}; {REMEDY}") from error

@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from statistics import median
 
+import numpy as np
+
 from brainseg.data.build import build
 from brainseg.data.caches import cache_folder, caches
 from brainseg.data.preprocessing import Preprocessing
@@ -62,7 +64,9 @@ def prepare(
 
 def _name(source: list[str], found: Found, size: float) -> str:
     """The cache's folder: another one for other files, settings or readers."""
-    paths = dict.fromkeys(path for p in found.patients for path in (*p.images, *p.masks))
+    paths = dict.fromkeys(
+        path for p in found.patients for path in (*p.images, *p.masks, *p.volumes)
+    )
     reader, _, settings = source
     parts = [f"{FORMAT} {reader} {settings}", *found.problems, *map(_stamp, paths)]
     key = hashlib.sha256("\n".join(parts).encode(errors="surrogateescape")).hexdigest()
@@ -154,10 +158,10 @@ def _report(found: Found, meta: Meta, preprocessing: Preprocessing) -> None:
     if meta.problems:
         what = "data.on_error=skip left out %d slices or folders:\n  %s"
         log.warning(what, meta.skipped, "\n  ".join(meta.problems))
-    healthy = [patient.name for patient in meta.patients if not any(patient.tumour)]
+    healthy = [patient.name for patient in meta.patients if not np.any(patient.tumour)]
     if healthy:
         log.warning("%d patients have no tumour in any slice: %s", len(healthy), ", ".join(healthy))
-    if blank := sum(patient.blank for patient in meta.patients):
+    if blank := sum(sum(patient.blank) for patient in meta.patients):
         log.warning("%d slices have one grey value", blank)
     if meta.duplicates:
         what = "%d slices have the pixels of another patient's slice:\n  %s"

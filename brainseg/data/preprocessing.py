@@ -118,8 +118,13 @@ class Preprocessing:
         return pixels, Geometry(shape, box, mean, deviation)
 
     def fit_masks(self, masks: Pixels, geometry: Geometry) -> Pixels:
-        """Masks [D, H, W] of 0 and 1 as [D, size, size]."""
-        return np.stack([fit_mask(mask, geometry.box, self.pixels) for mask in masks])
+        """Masks [D, H, W] of region bits as [D, size, size], each region for itself."""
+        fitted = np.zeros((len(masks), self.pixels, self.pixels), np.uint8)
+        for bit in range(8):
+            if (inside := masks >> bit & 1).any():
+                each = (fit_mask(mask, geometry.box, self.pixels) for mask in inside)
+                fitted |= np.stack(list(each)) << bit
+        return fitted
 
     def scale(self, pixels: Pixels, geometry: Geometry) -> Floats:
         """The other half: one fitted slice [H, W, M] as float32 [C, H, W]."""

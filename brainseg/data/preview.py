@@ -50,7 +50,7 @@ def contact_sheet(scans: Scans, augment: Augmentation, *, seed: int = 0) -> Figu
     figure = Figure(figsize=(1.7 * len(columns), 1.8 * len(rows) + 0.6), layout="constrained")
     grid: NDArray[np.object_] = figure.subplots(len(rows), len(columns), squeeze=False)
     for row, axes in zip(rows, grid, strict=True):
-        pixels, mask = np.array(scans.images[row]), np.array(scans.masks[row])
+        pixels, mask = np.array(scans.images[row]), np.array(scans.mask(row))
         for axis, image in zip(axes, scans.scale(pixels, row), strict=False):
             _show(axis, image, mask)
         for epoch, axis in enumerate(axes[len(scans.modalities) :]):

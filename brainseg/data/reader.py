@@ -19,6 +19,8 @@ class Patient:
         slices: Slice numbers, rising.
         images: The file of each slice.
         masks: The file of each slice's mask.
+        volumes: Where a file is a volume, that of each modality in the reader's order; one that was
+            not acquired has the stand-in's.
     """
 
     name: str
@@ -26,6 +28,7 @@ class Patient:
     slices: tuple[int, ...]
     images: tuple[Path, ...]
     masks: tuple[Path, ...]
+    volumes: tuple[Path, ...] = ()
 
     def without(self, positions: Collection[int]) -> "Patient":
         """The same patient without the slices at `positions` (0 is the first slice)."""
@@ -80,15 +83,36 @@ class Reader(Protocol):
     def stand_in(self) -> str | None:
         """The modality whose copy fills the channel of one that was not acquired; None: nothing."""
 
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """What the masks tell apart, at most eight, such as wt, tc, et; they may overlap."""
+
     def find(self, root: str | Path | None) -> Found:
         """The patients below `root`, and what becomes of everything else there."""
 
+    def shape(self, patient: Patient) -> tuple[int, int] | None:
+        """Height and width of the patient's slices, by the first sound one; None where none is."""
+
     def read(self, patient: Patient) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Images `[D, H, W, C]` and masks `[D, H, W]` of 0 and 1.
+        """Images `[D, H, W, C]` and masks `[D, H, W]`, whose bit k is set within region k.
 
         Raises:
             SliceError: If any slice cannot be used; it names them all.
         """
+
+
+def region_of(chosen: tuple[str, ...], known: tuple[str, ...]) -> int:
+    """Where the chosen region is among a reader's.
+
+    Raises:
+        ValueError: it is unknown, or not one.
+    """
+    if len(chosen) != 1 or chosen[0] not in known:
+        raise ValueError(
+            f"data.regions={list(chosen)}; must be one of {', '.join(known)}: a network segments "
+            f"one region; set data.regions=[{known[0]}]"
+        )
+    return known.index(chosen[0])
 
 
 def channels(chosen: tuple[str, ...], known: tuple[str, ...]) -> tuple[int, ...]:

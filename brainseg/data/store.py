@@ -1,8 +1,8 @@
 """The cache's files: written beside their place, renamed, opened as memory maps.
 
     images.u8     uint8 [N, size, size, C]
-    masks.u8      uint8 [N, size, size] of 0 and 1
-    originals.u1  the masks as they were, one bit a pixel, a slice starting on a byte
+    masks.u8      uint8 [N, size, size], bit k set within region k
+    originals.u1  the masks as they were, one bit a pixel, each region of a slice starting on a byte
     meta.json     `Meta`, and the bytes of the others
 
 Pixels are appended with plain writes: writing through a memory map would end the process with a
@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-FORMAT = 3
+FORMAT = 4
 PIXELS = ("images.u8", "masks.u8", "originals.u1")
 
 log = logging.getLogger(__name__)
@@ -36,23 +36,23 @@ class PatientMeta:
         name: Unique in the data set.
         institution: Where the patient was scanned.
         slices: Slice numbers, rising; one row of the cache each.
-        tumour: Tumour pixels of each slice in the original.
+        tumour: Pixels of each region in each slice of the original.
         box: Upper, left, side of the square that was cut out of the original.
         mean: Of each channel over the cached foreground.
         deviation: The standard deviation, likewise.
         missing: Modalities that were not acquired; another's copy stands in their channels.
-        blank: Slices of one grey value.
+        blank: Whether each slice has one grey value.
     """
 
     name: str
     institution: str
     slices: list[int]
-    tumour: list[int]
+    tumour: list[list[int]]
     box: tuple[int, int, int]
     mean: list[float]
     deviation: list[float]
     missing: list[str]
-    blank: int
+    blank: list[bool]
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ class Meta:
         shape: Height and width of the originals.
         size: Height and width of the cached slices.
         channels: All modalities of the reader.
+        regions: All regions of the reader.
         problems: What is wrong with the files, a line each.
         skipped: Slices and folders that were left out for that.
         duplicates: Pairs of files with the same pixels under two patients.
@@ -76,6 +77,7 @@ class Meta:
     shape: tuple[int, int]
     size: int
     channels: int
+    regions: int
     problems: list[str]
     skipped: int
     duplicates: list[tuple[str, str]]
@@ -131,7 +133,7 @@ def open_store(folder: Path) -> Store | None:
     shapes: list[tuple[int, ...]] = [
         (n, meta.size, meta.size, meta.channels),
         (n, meta.size, meta.size),
-        (n, -(-height * width // 8)),
+        (n, meta.regions, -(-height * width // 8)),
     ]
     maps = [
         np.memmap(folder / name, np.uint8, "r", shape=shape)
@@ -157,7 +159,7 @@ class Writer:
     def add(
         self, images: NDArray[np.uint8], masks: NDArray[np.uint8], originals: NDArray[np.uint8]
     ) -> None:
-        """Append one patient's `[D, size, size, C]`, `[D, size, size]` and packed `[D, bytes]`."""
+        """Append one patient: images `[D, size, size, C]`, masks, packed `[D, regions, bytes]`."""
         for file, array in zip(self._files, (images, masks, originals), strict=True):
             file.write(np.ascontiguousarray(array).data)
 

@@ -11,9 +11,9 @@ import numpy as np
 import SimpleITK
 from numpy.typing import NDArray
 
+from brainseg.data.nifti import LARGEST
 from brainseg.predict.dicom import Series, find_series, quiet, short
 from brainseg.predict.marks import is_dicom
-from brainseg.predict.scan import LARGEST
 
 _UNEVEN = 0.05  # share by which two gaps may differ
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
-from brainseg.predict.grey import to_bytes
+from brainseg.data.grey import to_bytes
 from brainseg.predict.scan import FLAIR, Scan
 
 SMALLEST = 32  # pixels of a side

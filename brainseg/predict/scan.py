@@ -13,7 +13,6 @@ Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
 FLAIR = "flair"
-LARGEST = 2**30  # pixels of a sequence: more is a header that lies, or does not fit in memory
 
 
 @dataclass(frozen=True)

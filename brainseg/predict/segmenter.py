@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from brainseg import hardware
 from brainseg.config import instantiate, refuse_foreign_targets
+from brainseg.data.grey import to_bytes
 from brainseg.data.preprocessing import Preprocessing
 from brainseg.inference import THRESHOLD, Model, predict
 from brainseg.predict.cases import Finder
-from brainseg.predict.grey import to_bytes
 from brainseg.predict.published import OWN, is_published, load_published
 from brainseg.predict.scan import FLAIR, Scan, without_small
 

@@ -61,7 +61,14 @@ def test_the_cache_holds_every_slice_in_order(make: Make, lgg_root: Path) -> Non
     np.testing.assert_array_equal(scans.masks, masks)
     np.testing.assert_array_equal(scans.original_masks(range(19)), masks)
     assert scans.original_shape == (32, 32)
-    assert list(scans.index.columns) == ["patient", "institution", "slice", "tumour", "missing"]
+    assert list(scans.index.columns) == [
+        "patient",
+        "institution",
+        "slice",
+        "tumour",
+        "blank",
+        "missing",
+    ]
     assert scans.index["slice"].tolist() == [*range(1, 4), *range(1, 13), *range(1, 5)]
     assert scans.index["patient"].nunique() == 3
     assert scans.index["tumour"].tolist() == masks.sum((1, 2)).tolist()
@@ -484,7 +491,13 @@ def test_the_cache_folder_is_the_argument_then_the_environment(
 def test_the_option_file_names_every_argument(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BRAINSEG_DATA", "/scans")
     config = OmegaConf.load(CONF)
-    assert set(config) - {"_target_"} == set(inspect.signature(Scans).parameters)
+    arguments = set(inspect.signature(Scans).parameters)
+    assert set(config) - {"_target_"} == arguments - {
+        "regions",
+        "slices",
+    }  # LGG has one region, no empty slices
+    other = OmegaConf.load(CONF.with_name("brats2020.yaml"))
+    assert set(other) - {"_target_"} == arguments
     scans = instantiate(config, _convert_="all")
     assert scans.root == "/scans"
     assert scans.modalities == ("pre", "flair", "post")

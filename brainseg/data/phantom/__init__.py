@@ -43,6 +43,7 @@ class Phantom:
     """
 
     modalities: tuple[str, ...] = LGG.modalities
+    regions: tuple[str, ...] = LGG.regions
     stand_in: str | None = LGG.stand_in
 
     def __init__(
@@ -97,6 +98,10 @@ class Phantom:
                     f"({error.strerror}); set data.root or BRAINSEG_CACHE to another"
                 ) from error
         return LGG().find(parent / name)
+
+    def shape(self, patient: Patient) -> tuple[int, int] | None:
+        """As `LGG.shape`."""
+        return LGG().shape(patient)
 
     def read(self, patient: Patient) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Read a patient as `LGG.read` does."""
