@@ -22,7 +22,7 @@ OPTIONS = [
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_option_builds(option: str) -> None:
-    if option.startswith("data=") and option != "data=phantom":
+    if option.startswith(("data=", "model=")) and option not in ("data=phantom", "model=unet"):
         config = plain(compose([option]))
     else:
         config = tiny_config("model.net.width=16", "data.size=32", option)

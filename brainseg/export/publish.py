@@ -85,7 +85,7 @@ def _card(run: RunFolder, which: str) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "options": {"model": run.choices.get("model", "unet"), "norm": run.choices["norm"]},
-        "network": plain(config["model"]["net"], "norm"),
+        "network": plain(config["model"]["net"], "norm", "pretrained"),
         "norm": plain(config["norm"]),
         "channels": list(reader.modalities),
         "regions": ["tumour"],

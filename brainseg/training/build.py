@@ -147,6 +147,9 @@ def load_module(path: Path) -> SegmentationModule:
     checkpoint = load_checkpoint(path)
     config = checkpoint["config"] | {"compile": False}
     refuse_foreign_targets({key: config[key] for key in ("model", "optimizer", "scheduler")})
+    if "pretrained" in config["model"]["net"]:  # all its weights are in the file
+        net = config["model"]["net"] | {"pretrained": False}
+        config["model"] = config["model"] | {"net": net}
     module = build_module(config)
     load_weights(module, checkpoint)
     return module.eval()

@@ -5,7 +5,7 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from brainseg.models.unet import Norm
+from brainseg.models.blocks import Norm
 
 CONF = Path(__file__).parents[2] / "conf" / "norm"
 NORMS = sorted(path.stem for path in CONF.glob("*.yaml"))

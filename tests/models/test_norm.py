@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from brainseg.models.blocks import Norm
 from brainseg.models.norm import LayerNorm2d, group_norm, layer_norm
-from brainseg.models.unet import Norm
 
 B, C, H, W = 3, 16, 8, 16  # W == C, so that a norm over the width would be seen
 

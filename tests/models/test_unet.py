@@ -6,8 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from brainseg.models.blocks import Norm, bilinear
 from brainseg.models.norm import group_norm
-from brainseg.models.unet import Norm, UNet, bilinear
+from brainseg.models.unet import UNet
 
 NORM_CLASS = {
     "batch": "BatchNorm2d",
