@@ -11,6 +11,7 @@ from brainseg.config import instantiate
 from brainseg.files import write_whole
 from brainseg.inference import THRESHOLD
 from brainseg.predict.published import CARD, FORMAT, LICENCE, TENSORS, digest, plain
+from brainseg.predict.sequences import ALIASES
 from brainseg.runs.checkpoint import load_checkpoint
 from brainseg.runs.folder import BEST, LAST, METRICS, RunFolder
 
@@ -87,8 +88,8 @@ def _card(run: RunFolder, which: str) -> dict[str, Any]:
         "options": {"model": run.choices.get("model", "unet"), "norm": run.choices["norm"]},
         "network": plain(config["model"]["net"], "norm", "pretrained"),
         "norm": plain(config["norm"]),
-        "channels": list(reader.modalities),
-        "regions": ["tumour"],
+        "channels": [ALIASES.get(each, each) for each in reader.modalities],
+        "regions": config["data"].get("regions") or list(reader.regions[:1]),
         "preprocessing": load_checkpoint(run.path / which)["preprocessing"],
         "threshold": THRESHOLD,
         "temperature": 1.0,

@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("paths", nargs="*", type=Path, metavar="SCAN", help="file, or folder of files")
-    for name in ("flair", "pre", "post"):
+    for name in ("flair", "pre", "post", "t2"):
         add(f"--{name}", type=Path, metavar="FILE", help=f"{name} of one case: NIfTI, DICOM folder")
     add(
         "--weights",

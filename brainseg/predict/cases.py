@@ -16,7 +16,7 @@ from brainseg.predict.sequences import Named, named
 _NUMBERED = re.compile(r"^(?P<case>.+)_(?P<number>\d+)$")
 _NOT_USED = {
     "mask": "a mask, by its name",
-    "t2": "T2, which no network here knows",
+    "t2": "T2, which these weights do not know",
     "numbered": "a sequence by its number; say which, as --order flair pre post",
 }
 
@@ -43,10 +43,12 @@ class Finder:
     Attributes:
         resample: as in `predict.nifti.read`.
         order: the sequences that `_0000`, `_0001`, ... are.
+        known: the sequences that the weights know.
     """
 
     resample: bool = False
     order: tuple[str, ...] = ()
+    known: tuple[str, ...] = ("pre", FLAIR, "post")
 
     def by_sequence(self, files: Mapping[str, Path]) -> Case:
         """A case whose sequences are given by name: a file or a folder of DICOM each."""
@@ -110,7 +112,7 @@ class Finder:
                 cases.append(self.alone(path))
             elif not said.ending:
                 left_out[str(path)] = "no scan, by its name"
-            elif said.ending.startswith(".nii") and said.sequence in _NOT_USED:
+            elif said.ending.startswith(".nii") and self._unused([said.sequence]):
                 left_out[str(path)] = _NOT_USED[said.sequence]
             elif said.ending.startswith(".nii"):
                 sequence = said.sequence or FLAIR
@@ -140,7 +142,7 @@ class Finder:
             return [], {}
         from brainseg.predict.dicom import studies  # SimpleITK, a second: for DICOM alone
 
-        found = studies(files, root)
+        found = studies(files, root, self.known)
         cases = [self._volume(name, sequences) for name, sequences in found.cases.items()]
         cases += [self._volume(f"{p.parent.name}_{p.stem}", {FLAIR: [p]}) for p in found.damaged]
         return cases, found.left_out
@@ -160,7 +162,21 @@ class Finder:
 
     def _volume(self, name: str, files: Mapping[str, Sequence[Path]]) -> Case:
         every = tuple(_files(path for paths in files.values() for path in paths))
-        return Case(name, every, partial(_read_volume, name, files, self.resample))
+        return Case(name, every, partial(self._read_volume, name, files))
+
+    def _unused(self, sequences: Iterable[str]) -> list[str]:
+        return [each for each in sequences if each in _NOT_USED and each not in self.known]
+
+    def _read_volume(self, name: str, files: Mapping[str, Sequence[Path]]) -> Scan:
+        for sequence in self._unused(files):
+            raise ValueError(f"{files[sequence][0]} is {_NOT_USED[sequence]}; give FLAIR")
+        if FLAIR not in files:
+            found = ", ".join(f"{paths[0]} is {sequence}" for sequence, paths in files.items())
+            remedy = "name it ..._flair, or give --flair FILE"
+            raise ValueError(f"{name} has no FLAIR ({found}); {remedy}")
+        from brainseg.predict import nifti  # nibabel
+
+        return nifti.read(name, files, resample=self.resample)
 
 
 def _files(paths: Iterable[Path]) -> Iterable[Path]:
@@ -184,14 +200,3 @@ def _no_picture(said: Named) -> str:
     """Why a picture is not segmented; empty where it is."""
     known = {"": "", FLAIR: "", "mask": "a mask, by its name"}
     return known.get(said.sequence, f"a picture of {said.sequence} alone, by its name")
-
-
-def _read_volume(name: str, files: Mapping[str, Sequence[Path]], resample: bool) -> Scan:
-    for sequence in files.keys() & _NOT_USED:
-        raise ValueError(f"{files[sequence][0]} is {_NOT_USED[sequence]}; give FLAIR")
-    if FLAIR not in files:
-        found = ", ".join(f"{paths[0]} is {sequence}" for sequence, paths in files.items())
-        raise ValueError(f"{name} has no FLAIR ({found}); name it ..._flair, or give --flair FILE")
-    from brainseg.predict import nifti  # nibabel
-
-    return nifti.read(name, files, resample=resample)

@@ -3,7 +3,7 @@
 import math
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,12 +117,13 @@ class Studies:
     damaged: list[Path]
 
 
-def studies(files: Iterable[Path], root: Path) -> Studies:
+def studies(files: Iterable[Path], root: Path, sequences: Collection[str]) -> Studies:
     """The sequences of every study among DICOM files.
 
     Args:
         files: below `root`.
         root: the folder that names the study, where there is one alone.
+        sequences: those that are used.
 
     Raises:
         ValueError: two studies lie in folders of one name.
@@ -138,7 +139,7 @@ def studies(files: Iterable[Path], root: Path) -> Studies:
         for each in study:
             which = each.sequence or (FLAIR if len(study) == 1 else "")
             said = each.description or "without a description"
-            if which in ("", "t2"):
+            if which not in sequences:
                 left_out[str(each.files[0])] = f"series {said}: no sequence that is used"
             elif which in known:
                 first = known[which][0]

@@ -32,10 +32,10 @@ def run(options: argparse.Namespace, words: Sequence[str]) -> bool:
     """
     if options.dicom_seg and not find_spec("highdicom"):
         raise ValueError(NEEDED)
-    cases, left_out = _cases(options)
-    before = _before(options)
     use_threads()
     segmenter = load(options.weights, device=options.device)
+    cases, left_out = _cases(options, segmenter.channels)
+    before = _before(options)
     for line in (*segmenter.licences, USE, *_left_out(left_out)):
         say(line)
     start = time.perf_counter()
@@ -85,9 +85,11 @@ def _left_out(reasons: dict[str, str]) -> list[str]:
     return lines
 
 
-def _cases(options: argparse.Namespace) -> tuple[list[Case], dict[str, str]]:
-    finder = Finder(options.resample, tuple(options.order))
-    flags = {name: getattr(options, name) for name in ("flair", "pre", "post")}
+def _cases(
+    options: argparse.Namespace, known: tuple[str, ...]
+) -> tuple[list[Case], dict[str, str]]:
+    finder = Finder(options.resample, tuple(options.order), known)
+    flags = {name: getattr(options, name) for name in ("flair", "pre", "post", "t2")}
     given = {name: path for name, path in flags.items() if path is not None}
     if given and options.paths:
         raise ValueError(f"{options.paths[0]} beside --{next(iter(given))}: give files or flags")

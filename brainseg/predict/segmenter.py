@@ -19,6 +19,7 @@ from brainseg.inference import THRESHOLD, Model, predict
 from brainseg.predict.cases import Finder
 from brainseg.predict.published import OWN, is_published, load_published
 from brainseg.predict.scan import FLAIR, Scan, without_small
+from brainseg.predict.sequences import ALIASES
 
 _OF_A_RUN = (THRESHOLD, 1.0, False, 0.0)  # threshold, temperature, tta, least part
 
@@ -97,7 +98,7 @@ class Segmenter:
             ValueError: the shape is none of these, or the file cannot be read.
         """
         if isinstance(image, str | Path):
-            cases, _ = Finder().find([Path(image)])
+            cases, _ = Finder(known=self.channels).find([Path(image)])
             if len(cases) != 1:
                 raise ValueError(f"{image} holds {len(cases)} cases; give one")
             scan = cases[0].read()
@@ -194,5 +195,6 @@ def _open(path: Path) -> _Weights:
     state = Preprocessing.from_state(checkpoint["preprocessing"])
     reader = checkpoint["config"]["data"]["reader"]
     refuse_foreign_targets({"reader": reader})
-    channels = tuple(instantiate(reader).modalities)  # all that a volume has
+    named = instantiate(reader).modalities  # all that a volume has
+    channels = tuple(ALIASES.get(each, each) for each in named)
     return _Weights(load_module(path), state, channels, digest(checkpoint))

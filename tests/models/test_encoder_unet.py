@@ -17,7 +17,7 @@ WEIGHTS = torchvision.models.ResNet18_Weights
 
 
 def small(encoder: str = "resnet18", norm: str = "batch", **kwargs: Any) -> EncoderUNet:
-    return EncoderUNet(**{"in_channels": 3, "width": 8} | kwargs, norm=norm, encoder=encoder)  # type: ignore[arg-type]
+    return EncoderUNet(**{"in_channels": 3, "width": 16} | kwargs, norm=norm, encoder=encoder)  # type: ignore[arg-type]
 
 
 @pytest.fixture
