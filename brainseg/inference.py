@@ -154,22 +154,25 @@ def _by_patient(
     """Each patient's plain and flip-averaged probabilities [2, D, H, W]."""
     names = scans.index["patient"].to_numpy()[rows]
     ends = [*(np.flatnonzero(names[1:] != names[:-1]) + 1), len(rows)]
-    held = np.empty((2, 0, *scans.original_shape), np.float32)
+    held: list[Probs] = []
     start = 0
     for first in range(0, len(rows), model.batch_size):
         batch = rows[first : first + model.batch_size]
-        held = np.concatenate([held, _batch(model, scans, batch, flips)], 1)
-        while ends and start + held.shape[1] >= ends[0]:
+        held += _batch(model, scans, batch, flips)
+        while ends and start + len(held) >= ends[0]:
             slices = ends.pop(0) - start
-            yield held[:, :slices]
-            held, start = held[:, slices:], start + slices
+            yield np.stack(held[:slices], axis=1)
+            held, start = held[slices:], start + slices
 
 
-def _batch(model: Model, scans: "Scans", rows: Rows, flips: Sequence[tuple[int, ...]]) -> Probs:
-    """Plain and flip-averaged probabilities of some slices [2, B, H, W]."""
+def _batch(
+    model: Model, scans: "Scans", rows: Rows, flips: Sequence[tuple[int, ...]]
+) -> list[Probs]:
+    """Plain and flip-averaged probabilities of some slices, [2, H, W] each."""
     pixels = np.stack([scans.image(int(row)) for row in rows])
     each = model.probabilities(torch.from_numpy(pixels), flips)
     plain = scans.to_original(each[0].cpu().numpy(), rows)
     if len(flips) == 1:
-        return np.stack([plain, plain])
-    return np.stack([plain, scans.to_original(each.mean(0).cpu().numpy(), rows)])
+        return [np.stack([one, one]) for one in plain]
+    mean = scans.to_original(each.mean(0).cpu().numpy(), rows)
+    return [np.stack(both) for both in zip(plain, mean, strict=True)]

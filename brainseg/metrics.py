@@ -38,18 +38,20 @@ def count(preds: Tensor, mask: Tensor) -> Tensor:
     return torch.stack([part.sum((2, 3)) for part in parts], dim=-1)
 
 
-def count_packed(preds: NDArray[np.uint8], masks: NDArray[np.uint8], pixels: int) -> Tensor:
+def count_packed(
+    preds: NDArray[np.uint8], masks: NDArray[np.uint8], pixels: int | NDArray[np.int64]
+) -> Tensor:
     """Count the pixels of each slice, one region: int64 [B, 1, 4] = (tp, pred, target, pixels).
 
     Args:
         preds: one bit a pixel, `numpy.packbits`, [B, ceil(pixels / 8)].
         masks: likewise.
-        pixels: of a slice.
+        pixels: of a slice, or of each [B]; bits behind them are 0.
     """
     parts = [
         np.bitwise_count(bits).sum(1, dtype=np.int64) for bits in (preds & masks, preds, masks)
     ]
-    counts = np.stack([*parts, np.full(len(preds), pixels, np.int64)], axis=-1)
+    counts = np.stack([*parts, np.broadcast_to(np.int64(pixels), len(preds))], axis=-1)
     return torch.from_numpy(counts).unsqueeze(1)
 
 

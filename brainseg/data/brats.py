@@ -42,6 +42,7 @@ class BraTS:
     """
 
     stand_in: str | None = "flair"
+    same_size = False
     licence = "as the BraTS release that they were trained on; research only"
     limits = ("gliomas, skull-stripped, at 1 mm: nothing else was learnt",)
 

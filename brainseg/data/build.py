@@ -2,7 +2,6 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,7 +34,7 @@ class _Volume:
     record: _Record
     images: Pixels  # [D, size, size, C]
     masks: Pixels  # [D, size, size]
-    originals: Pixels  # [D, regions, bytes]
+    originals: Pixels  # [D, regions, packed]
 
 
 _Prepared = tuple[_Volume | None, list[list[str]]]  # lines for each slice that is left out
@@ -59,14 +58,16 @@ def build(
     """
     patients, problems, skipped = found.patients, list(found.problems), len(found.problems)
     records: list[_Record] = []
-    shape = _usual_shape(reader, patients)
+    shapes = Counter(filter(None, (reader.shape(patient) for patient in patients)))
+    usual = shapes.most_common(1)[0][0] if shapes and reader.same_size else None
+    packed = max((-(-height * width // 8) for height, width in shapes), default=0)
     if isinstance(preprocessing.size, float):
         crop = preprocessing.crop
         sides = each(lambda p: side(reader, p, crop=crop), patients, "measuring heads")
         preprocessing = replace(preprocessing, size=size_of(preprocessing.size, sides))
     with Writer(folder) as writer:
         for volume, wrong in each(
-            lambda p: _prepare(reader, p, shape, preprocessing), patients, "reading scans"
+            lambda p: _prepare(reader, p, usual, packed, preprocessing), patients, "reading scans"
         ):
             problems += [line for lines in wrong for line in lines]
             skipped += len(wrong)
@@ -76,7 +77,7 @@ def build(
         meta = Meta(
             source=source,
             fingerprint=_fingerprint(records),
-            shape=shape,
+            packed=packed,
             size=preprocessing.pixels,
             channels=len(reader.modalities),
             regions=len(reader.regions),
@@ -89,14 +90,12 @@ def build(
     return meta
 
 
-def _usual_shape(reader: Reader, patients: Iterable[Patient]) -> Shape:
-    """The height and width of most patients, by the first good slice of each."""
-    shapes = Counter(filter(None, (reader.shape(patient) for patient in patients)))
-    return shapes.most_common(1)[0][0] if shapes else (0, 0)
-
-
 def _prepare(
-    reader: Reader, patient: Patient, shape: Shape, preprocessing: Preprocessing
+    reader: Reader,
+    patient: Patient,
+    usual: Shape | None,
+    packed: int,
+    preprocessing: Preprocessing,
 ) -> _Prepared:
     """A patient's good slices (None without any), and what is wrong with the others."""
     problems: list[list[str]] = []
@@ -108,8 +107,8 @@ def _prepare(
         if not patient.slices:
             return None, problems
         images, masks = reader.read(patient)
-    if images.shape[1:3] != shape:
-        wrong = f"{images.shape[1]}x{images.shape[2]} pixels, most patients {shape[0]}x{shape[1]}"
+    if usual is not None and images.shape[1:3] != usual:
+        wrong = f"{images.shape[1]}x{images.shape[2]} pixels, most patients {usual[0]}x{usual[1]}"
         return None, [*problems, *([f"{path}: {wrong}"] for path in patient.images)]
     blank = [checks.is_blank(image) for image in images]
     if odd := checks.implausible(patient, images, masks, blank):
@@ -120,26 +119,32 @@ def _prepare(
         patient, images, masks = patient.without(odd), images[kept], masks[kept]
         blank = [blank[k] for k in kept]
     missing = checks.missing(images, reader.modalities, reader.stand_in)
-    regions = len(reader.regions)
-    return _fit(patient, images, masks, preprocessing, missing, blank, regions), problems
+    flat = _packed(masks, len(reader.regions), packed)
+    return _fit(patient, images, masks, flat, preprocessing, missing, blank), problems
+
+
+def _packed(masks: Pixels, regions: int, packed: int) -> Pixels:
+    """Region bits [D, H, W], one bit a pixel: [D, regions, packed]."""
+    flat = masks.reshape(len(masks), 1, -1) >> np.arange(regions, dtype=np.uint8)[:, None] & 1
+    bits = np.packbits(flat, axis=2)
+    return np.pad(bits, ((0, 0), (0, 0), (0, packed - bits.shape[2])))
 
 
 def _fit(
     patient: Patient,
     images: Pixels,
     masks: Pixels,
+    originals: Pixels,
     preprocessing: Preprocessing,
     missing: list[str],
     blank: list[bool],
-    regions: int,
 ) -> _Volume:
     fitted, geometry = preprocessing.fit(images)
-    flat = masks.reshape(len(masks), 1, -1) >> np.arange(regions, dtype=np.uint8)[:, None] & 1
-    originals = np.packbits(flat, axis=2)
     meta = PatientMeta(
         name=patient.name,
         institution=patient.institution,
         slices=list(patient.slices),
+        shape=geometry.shape,
         tumour=np.bitwise_count(originals).sum(2, dtype=int).tolist(),
         box=geometry.box,
         mean=geometry.mean.tolist(),

@@ -130,11 +130,6 @@ class Scans:
         return self._open().store.meta.fingerprint
 
     @property
-    def original_shape(self) -> tuple[int, int]:
-        """Height and width of the originals."""
-        return self._open().store.meta.shape
-
-    @property
     def skipped(self) -> int:
         """Slices and folders that `on_error=skip` left out."""
         return self._open().store.meta.skipped
@@ -162,25 +157,32 @@ class Scans:
         return self.scale(self.images[row], row)
 
     def original_masks(self, rows: Rows) -> NDArray[np.bool_]:
-        """The masks as they were, `[n, height, width]`."""
-        height, width = self.original_shape
+        """The masks as they were, `[n, height, width]`; of one patient, or of patients alike."""
+        height, width = self.geometry(int(rows[0])).shape
         flat = np.unpackbits(self.packed_masks(rows), axis=1, count=height * width)
         return flat.reshape(-1, height, width).astype(bool)
 
+    def packed(self, masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.uint8]:
+        """Masks on the original pixels, `[height, width]` each, as `packed_masks` has them."""
+        found = np.zeros((len(masks), self._open().store.meta.packed), np.uint8)
+        for row, mask in zip(found, masks, strict=True):
+            bits = np.packbits(mask)
+            row[: len(bits)] = bits
+        return found
+
     def packed_masks(self, rows: Rows) -> NDArray[np.uint8]:
-        """The masks as they were, one bit a pixel, `[n, ceil(height width / 8)]`."""
+        """The masks as they were, one bit a pixel, `[n, bytes of the largest]`, zeros behind."""
         store = self._open().store
         store.refuse_truncated()
         packed: NDArray[np.uint8] = store.originals[np.asarray(rows, np.int64), self.region]
         return packed
 
-    def to_original(self, probs: NDArray[np.float32], rows: Rows) -> NDArray[np.float32]:
-        """`[n, size, size]` with size and crop undone, `[n, height, width]`; 0 outside the box."""
-        each = [
-            self.preprocessing.undo([prob], self.geometry(row))
+    def to_original(self, probs: NDArray[np.float32], rows: Rows) -> list[NDArray[np.float32]]:
+        """`[n, size, size]` with size and crop undone, `[height, width]` each; 0 elsewhere."""
+        return [
+            self.preprocessing.undo([prob], self.geometry(row))[0]
             for prob, row in zip(probs, rows, strict=True)
         ]
-        return np.concatenate([np.empty((0, *self.original_shape), np.float32), *each])
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_opened": None}  # a memory map pickles as all its bytes
@@ -205,7 +207,7 @@ class _Opened:
         self.patient_of = np.repeat(np.arange(len(patients)), [len(p.slices) for p in patients])
         self.geometries = [
             Geometry(
-                store.meta.shape,
+                each.shape,
                 Box(*each.box),
                 np.asarray(each.mean, np.float32),
                 np.asarray(each.deviation, np.float32),

@@ -87,6 +87,10 @@ class Reader(Protocol):
     def regions(self) -> tuple[str, ...]:
         """What the masks tell apart, at most eight, such as wt, tc, et; they may overlap."""
 
+    @property
+    def same_size(self) -> bool:
+        """Whether a patient with slices of another size than most patients' is a fault."""
+
     def find(self, root: str | Path | None) -> Found:
         """The patients below `root`, and what becomes of everything else there."""
 

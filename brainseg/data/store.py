@@ -36,6 +36,7 @@ class PatientMeta:
         name: Unique in the data set.
         institution: Where the patient was scanned.
         slices: Slice numbers, rising; one row of the cache each.
+        shape: Height and width of the originals.
         tumour: Pixels of each region in each slice of the original.
         box: Upper, left, side of the square that was cut out of the original.
         mean: Of each channel over the cached foreground.
@@ -47,6 +48,7 @@ class PatientMeta:
     name: str
     institution: str
     slices: list[int]
+    shape: tuple[int, int]
     tumour: list[list[int]]
     box: tuple[int, int, int]
     mean: list[float]
@@ -62,7 +64,7 @@ class Meta:
     Attributes:
         source: What was read how: the reader's name, its root and the settings of the pixels.
         fingerprint: SHA-256 of the decoded original images and masks.
-        shape: Height and width of the originals.
+        packed: Bytes of an original mask: those of the largest, smaller ones end in zeros.
         size: Height and width of the cached slices.
         channels: All modalities of the reader.
         regions: All regions of the reader.
@@ -74,7 +76,7 @@ class Meta:
 
     source: list[str]
     fingerprint: str
-    shape: tuple[int, int]
+    packed: int
     size: int
     channels: int
     regions: int
@@ -121,19 +123,21 @@ def open_store(folder: Path) -> Store | None:
         sizes = {name: (folder / name).stat().st_size for name in PIXELS}
         if sizes != raw.pop("bytes"):
             raise ValueError("a file is truncated")
-        patients = [PatientMeta(**patient) for patient in raw.pop("patients")]
-        shape, pairs = tuple(raw.pop("shape")), [tuple(pair) for pair in raw.pop("duplicates")]
-        meta = Meta(**raw, shape=shape, duplicates=pairs, patients=patients)
+        patients = [
+            PatientMeta(**patient | {"shape": tuple(patient["shape"])})
+            for patient in raw.pop("patients")
+        ]
+        pairs = [tuple(pair) for pair in raw.pop("duplicates")]
+        meta = Meta(**raw, duplicates=pairs, patients=patients)
     except (OSError, ValueError, TypeError, KeyError) as error:
         if folder.exists():
             log.warning("the cache %s is damaged (%s)", folder, error)
         return None
-    height, width = meta.shape
     n = sum(len(patient.slices) for patient in meta.patients)
     shapes: list[tuple[int, ...]] = [
         (n, meta.size, meta.size, meta.channels),
         (n, meta.size, meta.size),
-        (n, meta.regions, -(-height * width // 8)),
+        (n, meta.regions, meta.packed),
     ]
     maps = [
         np.memmap(folder / name, np.uint8, "r", shape=shape)
@@ -159,7 +163,7 @@ class Writer:
     def add(
         self, images: NDArray[np.uint8], masks: NDArray[np.uint8], originals: NDArray[np.uint8]
     ) -> None:
-        """Append one patient: images `[D, size, size, C]`, masks, packed `[D, regions, bytes]`."""
+        """Append one patient: images `[D, size, size, C]`, masks, packed `[D, regions, packed]`."""
         for file, array in zip(self._files, (images, masks, originals), strict=True):
             file.write(np.ascontiguousarray(array).data)
 

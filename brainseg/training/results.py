@@ -89,12 +89,13 @@ def write(
     table = table[first + [name for name in table.columns if name not in first]]
     write_whole(folder / PATIENTS, table.to_csv(index=False))
     tested = data.scans.index.iloc[data.split.test]
+    shapes = np.array([data.scans.geometry(int(row)).shape for row in data.split.test])
     partial = folder / f"{PREDICTIONS}.part"
     with partial.open("wb") as file:
         np.savez_compressed(
             file,
             masks=scored["best"]["test"].masks,
-            shape=np.array(data.scans.original_shape),
+            shape=shapes[0] if (shapes == shapes[0]).all() else shapes,
             patient=tested["patient"].to_numpy(dtype=str),
             slice=tested["slice"].to_numpy(),
         )

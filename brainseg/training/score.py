@@ -56,7 +56,6 @@ def score(
     shared = shared or SharedCores(0)
     module.eval()
     counts = torch.zeros(len(data.patients), 1, 4, dtype=torch.int64)
-    height, width = data.scans.original_shape
     masks: list[NDArray[np.uint8]] = []
     losses: list[torch.Tensor] = []  # [bce, own, slices] of each batch, on the device
     with forward:
@@ -72,9 +71,9 @@ def score(
                 losses.append(torch.stack(terms))
                 rows = batch["row"].numpy()
                 whole = data.scans.to_original(probabilities(found).cpu().numpy(), rows)
-                preds = whole > THRESHOLD
-                masks.append(np.packbits(preds.reshape(len(rows), -1), axis=1))
-                added = count_packed(masks[-1], data.scans.packed_masks(rows), height * width)
+                masks.append(data.scans.packed([each > THRESHOLD for each in whole]))
+                pixels = np.array([each.size for each in whole])
+                added = count_packed(masks[-1], data.scans.packed_masks(rows), pixels)
                 counts.index_add_(0, batch["patient"], added)
     shared.give(at_once=True)
     by_batch = torch.stack(losses).double().cpu()
@@ -98,8 +97,9 @@ def _by_patient(counts: torch.Tensor, data: SegmentationDataModule) -> pd.DataFr
     names = np.array(data.patients)[seen.numpy()]
     about = data.scans.index.groupby("patient")[["institution", "missing"]].first()
     table: pd.DataFrame = about.loc[names].rename_axis("patient").reset_index()
-    height, width = data.scans.original_shape
-    table["slices"] = (counts[seen, 3] // (height * width)).numpy()
+    rows = data.scans.index.groupby("patient").indices
+    sizes = [np.prod(data.scans.geometry(int(rows[name][0])).shape) for name in names]
+    table["slices"] = counts[seen, 3].numpy() // np.array(sizes)
     columns = ["tp", "predicted", "target", "pixels"]
     table[columns] = counts[seen].numpy()
     for name, value in SCORES.items():

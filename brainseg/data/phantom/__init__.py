@@ -45,6 +45,7 @@ class Phantom:
     modalities: tuple[str, ...] = LGG.modalities
     regions: tuple[str, ...] = LGG.regions
     stand_in: str | None = LGG.stand_in
+    same_size = True
 
     def __init__(
         self,
