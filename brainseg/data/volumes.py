@@ -1,7 +1,11 @@
-"""Patients whose sequences are NIfTI volumes on one grid, with a volume of labels beside them."""
+"""Patients whose sequences are NIfTI volumes on one grid, with a volume of labels beside them.
+
+A file may hold one sequence, or all of them along its last axis.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,53 +18,55 @@ Pixels = NDArray[np.uint8]
 
 
 def patient(
-    name: str, institution: str, volumes: Sequence[Path], labels: Path
+    name: str, institution: str, volumes: Sequence[Path], labels: Path, *, axes: int = 3
 ) -> tuple[Patient | None, list[str]]:
     """A patient as its headers have it, or None and what is wrong with them, a line each.
 
     Args:
         name: unique in the data set.
         institution: where it was scanned, or what else the split is stratified by.
-        volumes: the file of each modality.
+        volumes: the file of each modality; the same one for all where it has four axes.
         labels: the file of the labels.
+        axes: of a file of images: 3, or 4.
     """
     problems: list[str] = []
-    images = []
+    images: dict[Path, Any] = {}
     for path in (*dict.fromkeys(volumes), labels):
         try:
-            images.append(open_nifti(path))
+            images[path] = open_nifti(path, axes=3 if path == labels else axes)
         except ValueError as error:
             problems.append(str(error))
-    if problems:
-        return None, problems
-    for path, image in zip((*dict.fromkeys(volumes), labels), images, strict=True):
-        if not same_grid(image, images[0]):
-            grids = f"{grid(image)}, not {grid(images[0])} as {volumes[0].name}"
+    first = images.get(volumes[0])
+    for path, image in images.items() if first is not None else ():
+        if not same_grid(image, first):
+            grids = f"{grid(image)}, not {grid(first)} as {volumes[0].name}"
             problems.append(f"{path} lies on another grid than its patient's images: {grids}")
-    if problems:
+        if image.ndim == 4 and image.shape[3] != len(volumes):
+            problems.append(f"{path} has {image.shape[3]} sequences, must have {len(volumes)}")
+    if problems or first is None:
         return None, problems
-    depth = images[0].shape[axes_of(images[0])[0][0]]
-    slices = tuple(range(depth))
-    own = (volumes[0],) * depth, (labels,) * depth
-    return Patient(name, institution, slices, *own, tuple(volumes)), []
+    depth = first.shape[axes_of(first)[0][0]]
+    files = (volumes[0],) * depth, (labels,) * depth
+    return Patient(name, institution, tuple(range(depth)), *files, tuple(volumes)), []
 
 
 def shape(patient: Patient) -> tuple[int, int] | None:
     """Height and width of its slices, by its header."""
     try:
-        image = open_nifti(patient.images[0])
+        image = open_nifti(patient.masks[0])
     except ValueError:
         return None
     _, height, width = axes_of(image)[0]
     return image.shape[height], image.shape[width]
 
 
-def read(patient: Patient, labels: Mapping[int, int]) -> tuple[Pixels, Pixels]:
-    """Images [D, H, W, C], each volume brought to bytes, and masks [D, H, W].
+def read(patient: Patient, labels: Mapping[int, int], *, axes: int = 3) -> tuple[Pixels, Pixels]:
+    """Images [D, H, W, C], each sequence brought to bytes, and masks [D, H, W].
 
     Args:
         patient: as `patient` made it.
         labels: known labels, to the regions that they are of, as bits.
+        axes: of a file of images, as of `patient`.
 
     Raises:
         SliceError: a volume is damaged, not finite or of one grey value, or there is a label that
@@ -68,12 +74,10 @@ def read(patient: Patient, labels: Mapping[int, int]) -> tuple[Pixels, Pixels]:
     """
     problems: list[str] = []
     rows = list(patient.slices)
-    read_in: dict[Path, Pixels] = {}
+    read_in: dict[Path, list[Pixels]] = {}
     for path in dict.fromkeys(patient.volumes):
         try:
-            image = open_nifti(path)
-            pixels, _ = to_bytes(values_of(image, path), str(path))
-            read_in[path] = turn_of(image)[0](pixels)[rows]
+            read_in[path] = [each[rows] for each in _sequences(path, axes)]
         except ValueError as error:
             problems.append(str(error))
     mask: Pixels = np.empty(0, np.uint8)
@@ -83,7 +87,17 @@ def read(patient: Patient, labels: Mapping[int, int]) -> tuple[Pixels, Pixels]:
         problems.append(str(error))
     if problems:
         raise SliceError({k: [] if k else problems for k in range(len(rows))})
-    return np.stack([read_in[path] for path in patient.volumes], axis=-1), mask
+    each = [read_in[path][k if axes == 4 else 0] for k, path in enumerate(patient.volumes)]
+    return np.stack(each, axis=-1), mask
+
+
+def _sequences(path: Path, axes: int) -> list[Pixels]:
+    """The sequences of a file, [D, H, W] each: one, or those along its last axis."""
+    image = open_nifti(path, axes=axes)
+    values = values_of(image, path)
+    parts = np.moveaxis(values, 3, 0) if axes == 4 else [values]
+    turn, _ = turn_of(image)
+    return [turn(to_bytes(part, str(path))[0]) for part in parts]
 
 
 def _mask(path: Path, labels: Mapping[int, int]) -> Pixels:

@@ -59,7 +59,7 @@ def build_module(config: dict[str, Any], *, patients: int = 0) -> SegmentationMo
     torch.manual_seed(config["seed"])
     module: SegmentationModule = instantiate(
         config["model"],
-        net={"in_channels": len(config["data"]["modalities"])},
+        net={"in_channels": _channels(config["data"])},
         optimizer=instantiate(config["optimizer"]),
         scheduler=instantiate(config["scheduler"]),
         patients=patients,
@@ -75,6 +75,13 @@ def build_module(config: dict[str, Any], *, patients: int = 0) -> SegmentationMo
     if config["compile"]:
         module.net.compile()
     return module
+
+
+def _channels(data: dict[str, Any]) -> int:
+    if data["modalities"] is None:  # all that the reader has
+        refuse_foreign_targets({"reader": data["reader"]})
+        return len(instantiate(data["reader"]).modalities)
+    return len(data["modalities"])
 
 
 def build_trainer(

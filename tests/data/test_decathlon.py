@@ -1,0 +1,123 @@
+"""The Decathlon's tasks: by their own lists, whatever lies beside the files that these name."""
+
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+from brainseg.config import compose, instantiate
+from brainseg.data.cache import Scans
+from brainseg.data.decathlon import TASKS, Decathlon
+from brainseg.training.fit import fit
+from tests.conftest import plain, tiny_cell
+
+
+def task(root: Path, name: str = "Task04_Hippocampus", patients: int = 4) -> Path:
+    """A task whose patients have other shapes each."""
+    folder, rng = root / name, np.random.default_rng(0)
+    channels = len(TASKS[name].modalities)
+    labels = sorted({0, *(label for each in TASKS[name].regions.values() for label in each)})
+    training = []
+    for number in range(patients):
+        shape = (34 + number, 40 + number % 3, 5)
+        images = rng.integers(1, 900, (*shape, channels)).astype(np.float32)
+        mask = np.zeros(shape, np.uint8)
+        for k, label in enumerate(labels[1:]):
+            mask[10 + 4 * k : 14 + 4 * k, 12:20, 1:4] = label
+        images[mask > 0] += 900
+        names = {}
+        for kind, values in (("image", images.squeeze()), ("label", mask)):
+            names[kind] = f"./{kind}sTr/case_{number:03d}.nii.gz"
+            path = folder / names[kind]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            nib.save(nib.Nifti1Image(values, np.eye(4)), path)
+        training.append(names)
+    said = {
+        "modality": {str(k): each for k, each in enumerate(TASKS[name].modalities)},
+        "labels": {str(label): f"label {label}" for label in labels},
+        "training": training,
+        "test": [],
+    }
+    (folder / "dataset.json").write_text(json.dumps(said))
+    return folder
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_what_the_list_names_is_read_and_nothing_else(inside: bool, tmp_path: Path) -> None:
+    folder = task(tmp_path)
+    (folder / "imagesTr" / "._case_000.nii.gz").write_bytes(b"x")
+    (folder / "imagesTs").mkdir()
+    (folder / "imagesTs" / "case_009.nii.gz").write_bytes(b"x")
+    own = Decathlon(task="Task04_Hippocampus")
+    found = own.find(folder if inside else tmp_path)
+    assert [each.name for each in found.patients] == [f"case_00{k}" for k in range(4)]
+    assert not found.problems
+    assert found.left_out == [
+        "files that dataset.json does not list for training (1)",
+        "files and folders of the system (1)",
+    ]
+    images, masks = own.read(found.patients[1])
+    assert images.shape == (5, 41, 35, 1)
+    assert own.shape(found.patients[1]) == (41, 35)
+    assert np.unique(masks).tolist() == [0, 0b011, 0b101]  # whole and anterior, whole and posterior
+
+
+@pytest.mark.parametrize("name", ["Task01_BrainTumour", "Task05_Prostate"])
+def test_sequences_lie_along_the_last_axis(name: str, tmp_path: Path) -> None:
+    folder = task(tmp_path, name)
+    own = Decathlon(task=name)
+    images, _ = own.read(own.find(folder).patients[0])
+    assert images.shape[-1] == len(own.modalities)
+    assert not np.array_equal(images[..., 0], images[..., 1])
+
+
+def test_what_is_listed_and_not_there_is_named(tmp_path: Path) -> None:
+    folder = task(tmp_path)
+    (folder / "labelsTr" / "case_002.nii.gz").unlink()
+    found = Decathlon(task="Task04_Hippocampus").find(folder)
+    assert len(found.patients) == 3
+    assert "labelsTr/case_002.nii.gz: is listed in dataset.json" in found.problems[0]
+
+
+def test_another_tasks_list_and_a_broken_one_are_refused(tmp_path: Path) -> None:
+    folder = task(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"has labels \[0, 1, 2\] and 1 sequences, Task09"):
+        Decathlon(task="Task09_Spleen").find(folder)
+    (folder / "dataset.json").write_text("{")
+    with pytest.raises(FileNotFoundError, match="is no list of a task"):
+        Decathlon(task="Task04_Hippocampus").find(folder)
+    with pytest.raises(FileNotFoundError, match="must be or hold Task04_Hippocampus"):
+        Decathlon(task="Task04_Hippocampus").find(tmp_path / "none")
+    with pytest.raises(ValueError, match="must be one of Task01_BrainTumour"):
+        Decathlon(task="Task11")
+
+
+def test_patients_of_different_sizes_train_and_are_scored_on_their_own_pixels(
+    tmp_path: Path,
+) -> None:
+    task(tmp_path, patients=8)
+    words = [f"data.root={tmp_path}", "data.regions=[posterior]", "data.size=32"]
+    data = plain(compose(["data=decathlon", *words, f"data.cache_dir={tmp_path / 'cache'}"]))[
+        "data"
+    ]
+    cell = tiny_cell(tmp_path / "run", "epochs=1")
+    cell.config["data"] = data
+    fit(cell, title="run")
+    scans: Scans = instantiate(data)
+    scans.prepare()
+    table = pd.read_csv(cell.folder / "patients.csv")
+    sizes = set()
+    for name, rows in scans.index.groupby("patient").indices.items():
+        height, width = scans.geometry(int(rows[0])).shape
+        assert scans.original_masks(rows).sum() == scans.index["tumour"].iloc[rows].sum() > 0
+        own = table[table["patient"] == name]
+        assert set(own["pixels"]) == {5 * height * width}
+        assert set(own["slices"]) == {5}
+        sizes.add((height, width))
+    assert len(sizes) == 8
+    saved = np.load(cell.folder / "predictions.npz")
+    assert len(saved["masks"]) == len(saved["slice"])
+    assert saved["shape"].ndim == 1 or len(saved["shape"]) == len(saved["masks"])
