@@ -1,5 +1,6 @@
 """Every network under every norm; what only one of them has stands in its own file."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,8 +8,10 @@ import torch
 from torch import nn
 
 from brainseg.config import CONF, compose, instantiate
-from brainseg.models.blocks import Padded
+from brainseg.models.blocks import Norm, Padded
 from brainseg.models.norm import NORMS
+from brainseg.training.build import build_module
+from tests.conftest import plain
 
 NETWORKS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
 SMALL = {"width": 8}
@@ -76,6 +79,24 @@ def test_dropout_acts_in_training_alone(name: str) -> None:
 def test_an_image_below_32_px_is_refused_in_one_line(name: str) -> None:
     with pytest.raises(ValueError, match=r"^image of 16x64 px; .* at least 32x32; "):
         network(name)(torch.rand(1, 4, 16, 64))
+
+
+def three_layers(in_channels: int, out_channels: int = 1, *, norm: Norm) -> nn.Module:
+    layers = [nn.Conv2d(in_channels, 8, 3, padding=1), norm(8), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Conv2d(8, out_channels, 1))
+
+
+def test_a_network_is_added_by_one_function_and_one_file(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "mine.yaml").write_text(
+        "_target_: brainseg.module.SegmentationModule\n"
+        "net:\n  _target_: tests.models.test_networks.three_layers\n  norm: ${norm}\n"
+        "loss: ${loss}\n"
+    )
+    config = plain(compose([f"hydra.searchpath=[file://{tmp_path}]", "model=mine", "norm=layer"]))
+    module = build_module(config)
+    assert module(torch.rand(2, 3, 40, 33)).shape == (2, 1, 40, 33)
+    assert norms_of(module.net) == {"OneGroupNorm"}
 
 
 @pytest.mark.slow
