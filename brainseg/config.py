@@ -19,7 +19,8 @@ CONF = next(path for path in (_PACKAGE / "conf", _PACKAGE.parent / "conf") if pa
 # What a loaded configuration may build, by where it is defined. Not all of brainseg.data: its
 # store writes. Of torch, classes alone: its functions set global hooks.
 _READS = tuple(
-    f"brainseg.data.{name}" for name in ("cache", "lgg", "phantom", "brats", "decathlon", "split")
+    f"brainseg.data.{name}"
+    for name in ("cache", "lgg", "phantom", "brats", "decathlon", "own", "split")
 )
 _OURS = (*_READS, *(f"brainseg.{name}" for name in ("models", "losses", "schedules", "module")))
 _CLASSES = (*_OURS, "torch.nn.modules", "torch.optim")

@@ -1,0 +1,189 @@
+"""Scans in a folder of one's own: pictures, TIFF stacks or NIfTI volumes, and masks beside them."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brainseg.data import stacks, volumes
+from brainseg.data.folders import left_out, walk
+from brainseg.data.pages import pages
+from brainseg.data.patterns import NIFTI, PLACE, Key, Pattern
+from brainseg.data.reader import Found, Patient
+
+__all__ = ["Own"]
+
+_NUMBER = re.compile(r"^(.*?)[_-]?(\d+)$")
+
+Pixels = NDArray[np.uint8]
+Pair = dict[str, Path]  # modality, or `mask`, to its file
+
+
+class Own:
+    """Images and masks that two patterns find, and that pair by what `*` stands for in both.
+
+    A pattern with a slash is compared with the path below the root (`images/*.png` and
+    `masks/*.png`), one without with the file's name, and then both lie in one folder
+    (`*_image.*` and `*_mask.*`). A NIfTI volume is a patient; so is a TIFF of several pages.
+    Numbered pictures are the slices of a patient, who is the name before the number, or the folder.
+
+    Args:
+        images: pattern; where each modality has files of its own, `MODALITY` stands in it for
+            what they are called.
+        masks: pattern.
+        modalities: names of an image's channels, one for grey (None) and three for colour; with
+            `MODALITY` in the pattern a name to what stands there, such as {flair: "0000"}.
+        regions: labels of each; None is {tumour: [1]}. A mask of 0 and 255 counts as one of 0
+            and 1.
+        patient: regular expression whose first group, in an image's path below the root, names
+            the patient; None takes the name before the slice's number.
+
+    Raises:
+        ValueError: an argument is none of these.
+    """
+
+    stand_in: str | None = None
+    same_size = False
+
+    def __init__(
+        self,
+        *,
+        images: str,
+        masks: str,
+        modalities: Sequence[str] | Mapping[str, str] | None = None,
+        regions: Mapping[str, Sequence[int]] | None = None,
+        patient: str | None = None,
+    ) -> None:
+        modalities = ["image"] if modalities is None else modalities
+        named = isinstance(modalities, Mapping)
+        if named != (PLACE in images):
+            raise ValueError(
+                f"data.reader.images={images}; must have {PLACE} where each modality has files of "
+                "its own, which data.reader.modalities={flair: _flair} names, and else not"
+            )
+        self.files = dict(modalities) if isinstance(modalities, Mapping) else {"": ""}
+        regions = {"tumour": [1]} if regions is None else regions
+        self.images, self.masks, self.regions = images, masks, tuple(regions)
+        self.modalities = tuple(modalities)
+        self.bits = volumes.region_bits(regions)
+        try:
+            self.patient = re.compile(patient) if patient else None
+            grouped = self.patient is None or self.patient.groups
+        except re.error as error:
+            raise ValueError(f"data.reader.patient={patient}; is no pattern: {error}") from error
+        if not grouped:
+            raise ValueError(f"data.reader.patient={patient}; must have a group: (name)_[0-9]+")
+
+    def find(self, root: str | Path | None = None) -> Found:
+        """The patients, by name, and what becomes of everything else below `root`.
+
+        Raises:
+            FileNotFoundError: no image is below `root`.
+        """
+        top = Path(root).expanduser().absolute() if root else None
+        if top is None or not top.is_dir():
+            raise FileNotFoundError(f"data.root={root}; must be a folder; set data.root=PATH")
+        pairs, problems, other, system = self._pairs(top)
+        if not any(set(pair) - {"mask"} for pair in pairs.values()):
+            raise FileNotFoundError(
+                f"data.root={root}; holds no file like data.reader.images={self.images}; set it"
+            )
+        by_patient: dict[str, list[tuple[int, Pair]]] = defaultdict(list)
+        for key, pair in pairs.items():
+            if absent := [name for name in (*self.files, "mask") if name not in pair]:
+                path = next(iter(pair.values()))
+                problems.append(f"{path}: has no {' and no '.join(n or 'image' for n in absent)}")
+                continue
+            name, number = self._who(key, pair[next(iter(self.files))], top)
+            by_patient[name].append((number, pair))
+        patients = []
+        for name, slices in sorted(by_patient.items()):
+            patient, wrong = self._made(name, sorted(slices, key=lambda each: each[0]))
+            patients += [patient] if patient else []
+            problems += wrong
+        return Found(patients, problems, left_out(top, [], other, system), "", top)
+
+    def shape(self, patient: Patient) -> tuple[int, int] | None:
+        """Height and width of the patient's slices."""
+        if patient.images[0].name.endswith(NIFTI):
+            return volumes.shape(patient)
+        try:
+            height, width = pages(patient.masks[0], [])[0].shape[:2]
+        except ValueError:
+            return None
+        return height, width
+
+    def read(self, patient: Patient) -> tuple[Pixels, Pixels]:
+        """Images [D, H, W, C], each channel brought to bytes, and masks [D, H, W].
+
+        Raises:
+            SliceError: a file is damaged, of another size or another number of channels, or a mask
+                has a label that is in no region. It names every such slice.
+        """
+        if patient.images[0].name.endswith(NIFTI):
+            return volumes.read(patient, self.bits)
+        return stacks.read(patient, self.modalities, len(self.files), self.bits)
+
+    def _pairs(self, top: Path) -> tuple[dict[Key, Pair], list[str], list[str], int]:
+        """Files by what the patterns share; problems, other files, files of the system."""
+        patterns = {
+            name: Pattern(self.images.replace(PLACE, part)) for name, part in self.files.items()
+        } | {"mask": Pattern(self.masks)}
+        pairs: dict[Key, Pair] = defaultdict(dict)
+        problems, other, system = list[str](), list[str](), 0
+        for folder in walk(top):
+            problems += [f"{folder.path}: {folder.problem}"] if folder.problem else []
+            system += folder.system
+            for file in folder.files:
+                path = folder.path / file
+                found = [(n, key) for n, each in patterns.items() if (key := each(path, top))]
+                if not found:
+                    other.append(file)
+                    continue
+                name, key = found[-1]  # a mask, where `*` finds it as an image too
+                if name in pairs[key]:
+                    problems.append(f"{path}: is there twice, as {pairs[key][name]}")
+                pairs[key].setdefault(name, path)
+        return pairs, problems, other, system
+
+    def _who(self, key: Key, path: Path, top: Path) -> tuple[str, int]:
+        """Patient and slice number of an image."""
+        stem = "_".join(filter(None, key[1:]))
+        said = _NUMBER.match(stem)
+        if self.patient is not None:
+            found = self.patient.search(path.relative_to(top).as_posix())
+            return (found[1] if found and found[1] else stem), int(said[2]) if said else 0
+        if said is None or path.name.endswith(NIFTI):
+            return stem or path.parent.name, 0
+        return said[1] or path.parent.name, int(said[2])
+
+    def _made(
+        self, name: str, slices: Sequence[tuple[int, Pair]]
+    ) -> tuple[Patient | None, list[str]]:
+        first = slices[0][1]
+        each = [[pair[key] for key in self.files] for _, pair in slices]
+        nifti = [pair["mask"].name.endswith(NIFTI) for _, pair in slices]
+        if all(nifti) and len(slices) == 1:
+            return volumes.patient(name, "", each[0], first["mask"])
+        numbers = [number for number, _ in slices]
+        if any(nifti) or len(set(numbers)) < len(numbers):
+            twice = [number for number, count in Counter(numbers).items() if count > 1]
+            what = (
+                "volumes and pictures, or several volumes"
+                if any(nifti)
+                else f"slices {twice} twice"
+            )
+            return None, [f"{first['mask']}: patient {name} has {what}; set data.reader.patient"]
+        stack = len(slices) == 1
+        try:
+            count = stacks.pages_of(first["mask"]) if stack else len(slices)
+        except OSError as error:
+            return None, [f"{first['mask']}: is no picture that can be read ({error})"]
+        numbers = list(range(count)) if stack and count > 1 else numbers
+        images = [files[0] for files in each] * (count if stack else 1)
+        masks = [pair["mask"] for _, pair in slices] * (count if stack else 1)
+        more = tuple(file for files in each for file in files)
+        return Patient(name, "", tuple(numbers), tuple(images), tuple(masks), more), []

@@ -1,0 +1,51 @@
+"""Pictures of any depth as arrays, page by page; what is left out of one is noted."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageSequence
+
+SMALLEST = 32  # pixels of a side
+_GREY = ("1", "L", "I", "F")
+
+
+def pages(path: Path, notes: list[str]) -> list[NDArray[np.generic]]:
+    """Every page [H, W, 1 or 3].
+
+    Args:
+        path: a PNG, JPEG or TIFF.
+        notes: to which is added what is left out, such as an alpha channel.
+
+    Raises:
+        ValueError: it is no picture, is damaged or too small, or has other channels.
+    """
+    try:
+        with warnings.catch_warnings(action="error"), Image.open(path) as picture:
+            width, height = picture.size
+            if min(width, height) < SMALLEST:
+                raise ValueError(f"{path} is {width}x{height} pixels; at least {SMALLEST} a side")
+            return [_channels(page, path, notes) for page in ImageSequence.Iterator(picture)]
+    except Exception as error:  # Pillow raises a dozen kinds
+        if str(path) in str(error) and isinstance(error, ValueError):
+            raise
+        why = (str(error) or type(error).__name__).splitlines()[0]
+        raise ValueError(f"{path} is no picture that can be read ({why})") from error
+
+
+def _channels(page: Image.Image, path: Path, notes: list[str]) -> NDArray[np.generic]:
+    if page.mode in ("P", "PA"):
+        page = page.convert("RGBA" if "transparency" in page.info else "RGB")
+    if page.mode in ("LA", "RGBA"):
+        note = "its alpha channel is left out"
+        notes += [note] if note not in notes else []
+        page = page.convert(page.mode[:-1])
+    if page.mode in _GREY or page.mode.startswith("I;"):
+        return np.asarray(page)[..., None]
+    if page.mode == "RGB":
+        return np.asarray(page)
+    raise ValueError(
+        f"{path} has channels {page.mode} ({len(page.getbands())}); must be grey, or three "
+        "channels: pre, FLAIR, post"
+    )

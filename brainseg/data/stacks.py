@@ -1,0 +1,108 @@
+"""Patients whose slices are pictures: numbered files, or the pages of one."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from brainseg.data.grey import to_bytes
+from brainseg.data.pages import pages
+from brainseg.data.pictures import size
+from brainseg.data.reader import Patient, SliceError
+
+Pixels = NDArray[np.uint8]
+Values = NDArray[Any]
+
+
+def read(
+    patient: Patient, modalities: Sequence[str], width: int, bits: Mapping[int, int]
+) -> tuple[Pixels, Pixels]:
+    """Images [D, H, W, C], each channel brought to bytes, and masks [D, H, W].
+
+    Args:
+        patient: the same image and mask for every slice where these are its pages; its `volumes`
+            are all files of images, `width` of each slice.
+        modalities: names of the channels.
+        width: files of a slice, whose channels are stacked.
+        bits: known labels, to the regions that they are of; 0 and 255 may stand for 0 and 1.
+
+    Raises:
+        SliceError: a file is damaged, of another size or another number of channels, or a mask has
+            another label. It names every such slice.
+    """
+    pairs = list(dict.fromkeys(zip(patient.images, patient.masks, strict=True)))
+    stack = len(pairs) == 1 < len(patient.slices)
+    problems: dict[int, list[str]] = {}
+    parts: dict[int, tuple[Values, Pixels]] = {}
+    for k, (image, mask) in enumerate(pairs):
+        start = patient.volumes.index(image)
+        try:
+            parts[k] = _slice(patient.volumes[start : start + width], mask, modalities, bits)
+        except ValueError as error:
+            problems[k] = [str(error)]
+    usual = Counter(values.shape[1:3] for values, _ in parts.values()).most_common(1)
+    for k, (values, _) in parts.items():
+        if values.shape[1:3] != usual[0][0]:
+            sizes = f"{size(values.shape[1:])}, most of the patient {size(usual[0][0])}"
+            problems[k] = [f"{pairs[k][0]}: {sizes}"]
+    if problems:
+        positions = range(len(patient.slices)) if stack else sorted(problems)
+        raise SliceError({k: problems.get(k, []) for k in positions})
+    volume = np.concatenate([values for values, _ in parts.values()])
+    masks = np.concatenate([mask for _, mask in parts.values()])
+    try:
+        each = [to_bytes(volume[..., c], name)[0] for c, name in enumerate(modalities)]
+    except ValueError as error:
+        line = f"{patient.images[0]}: {error}"
+        raise SliceError({k: [] if k else [line] for k in range(len(patient.slices))}) from error
+    rows = list(patient.slices) if stack else list(range(len(volume)))
+    return np.stack(each, axis=-1)[rows], masks[rows]
+
+
+def pages_of(path: Path) -> int:
+    """How many pages a picture has; `OSError` where it is none."""
+    with Image.open(path) as picture:
+        return int(getattr(picture, "n_frames", 1))
+
+
+def _slice(
+    files: Sequence[Path], path: Path, modalities: Sequence[str], bits: Mapping[int, int]
+) -> tuple[Values, Pixels]:
+    """Pages of an image [P, H, W, C], and of its mask [P, H, W]."""
+    image = np.concatenate([_whole(file) for file in files], axis=-1)
+    labels = _whole(path)
+    if labels.shape[-1] > 1:
+        raise ValueError(f"{path} has {labels.shape[-1]} channels; must be one of labels")
+    if image.shape[:3] != labels.shape[:3] or image.shape[-1] != len(modalities):
+        found = ("x".join(map(str, each.shape)) for each in (image, labels))
+        raise ValueError(
+            f"{files[0]} is {next(found)} and its mask {next(found)} (pages, height, width, "
+            f"channels); must be alike, with channels {', '.join(modalities)}"
+        )
+    return image, _bits(labels[..., 0], path, bits)
+
+
+def _bits(labels: Values, path: Path, bits: Mapping[int, int]) -> Pixels:
+    values = set(np.unique(labels).tolist())
+    if values <= {0, 255} and 255 not in bits:
+        labels, values = labels // 255, {int(value) // 255 for value in values}
+    if unknown := sorted(values - bits.keys()):
+        raise ValueError(f"{path} has labels {unknown[:5]}; must be of {sorted(bits)}")
+    table = np.zeros(max(bits) + 1, np.uint8)
+    table[list(bits)] = list(bits.values())
+    return np.asarray(table[labels.astype(np.int64)])
+
+
+def _whole(path: Path) -> Values:
+    """All pages [P, H, W, C]; nothing may be left out of one."""
+    notes: list[str] = []
+    found = pages(path, notes)
+    if notes:
+        raise ValueError(f"{path}: {notes[0]}; save it without")
+    if len({page.shape for page in found}) > 1:
+        raise ValueError(f"{path}: its pages differ in size")
+    return np.stack(found)

@@ -1,0 +1,208 @@
+"""Folders of one's own, laid out in the ways that people lay them out."""
+
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+from PIL import Image
+
+from brainseg.config import compose, instantiate
+from brainseg.data.cache import Scans
+from brainseg.data.lgg import LGG
+from brainseg.data.own import Own
+from brainseg.data.reader import SliceError
+
+RNG = np.random.default_rng(0)
+
+
+def own(**kwargs: Any) -> Own:
+    usual = {"images": "*_image.*", "masks": "*_mask.*", "modalities": ["image"]}
+    return Own(**usual | {"regions": {"tumour": [1]}} | kwargs)
+
+
+def picture(path: Path, values: np.ndarray, *pages: np.ndarray) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rest = [Image.fromarray(page) for page in pages]
+    more = {"save_all": True, "append_images": rest} if rest else {}
+    Image.fromarray(values).save(path, **more)
+    return path
+
+
+def grey(dtype: Any = np.uint8, size: tuple[int, int] = (36, 40)) -> np.ndarray:
+    return RNG.integers(1, 250, size).astype(dtype)
+
+
+def mask(value: int = 255, size: tuple[int, int] = (36, 40)) -> np.ndarray:
+    found = np.zeros(size, np.uint8)
+    found[5:9, 6:12] = value
+    return found
+
+
+def names(found: Any) -> list[tuple[str, int]]:
+    assert not found.problems
+    return [(patient.name, len(patient.slices)) for patient in found.patients]
+
+
+def test_numbered_pictures_are_the_slices_of_the_name_before_the_number(tmp_path: Path) -> None:
+    for name in ("a", "b-7"):
+        for k in (2, 10, 1):
+            picture(tmp_path / f"{name}_{k}_image.png", grey())
+            picture(tmp_path / f"{name}_{k}_mask.png", mask())
+    reader = own()
+    found = reader.find(tmp_path)
+    assert names(found) == [("a", 3), ("b-7", 3)]
+    assert found.patients[0].slices == (1, 2, 10)
+    images, masks = reader.read(found.patients[0])
+    assert images.shape == (3, 36, 40, 1)
+    assert np.unique(masks).tolist() == [0, 1]
+    with Image.open(tmp_path / "a_10_image.png") as last:
+        np.testing.assert_array_equal(images[2, ..., 0], np.asarray(last))
+
+
+def test_a_folder_of_images_and_one_of_masks_pair_by_what_the_star_stands_for(
+    tmp_path: Path,
+) -> None:
+    for k in range(3):
+        picture(tmp_path / "images" / f"case{k}.jpg", grey())
+        picture(tmp_path / "masks" / f"case{k}.png", mask())
+    (tmp_path / "images" / "readme.txt").write_text("x")
+    found = own(images="images/*.jpg", masks="masks/*.png").find(tmp_path)
+    assert [len(patient.slices) for patient in found.patients] == [3]  # `case`, numbered
+    found = own(images="images/*.jpg", masks="masks/*.png", patient="/(case.)").find(tmp_path)
+    assert names(found) == [("case0", 1), ("case1", 1), ("case2", 1)]
+    assert found.left_out == ["files that are no scans (1): readme.txt"]
+
+
+def test_a_folder_a_patient_may_repeat_names(tmp_path: Path) -> None:
+    for name in ("p1", "p2"):
+        for k in range(2):
+            picture(tmp_path / name / f"{k}_image.png", grey())
+            picture(tmp_path / name / f"{k}_mask.png", mask())
+    assert names(own().find(tmp_path)) == [("p1", 2), ("p2", 2)]
+
+
+def test_the_lgg_scans_are_the_same_read_as_a_folder(lgg_root: Path) -> None:
+    reader = own(images="*.tif", masks="*_mask.tif", modalities=["pre", "flair", "post"])
+    ours, theirs = reader.find(lgg_root), LGG().find(lgg_root)
+    assert [each.name for each in ours.patients] == [each.name for each in theirs.patients]
+    for mine, other in zip(ours.patients, theirs.patients, strict=True):
+        for one, two in zip(reader.read(mine), LGG().read(other), strict=True):
+            np.testing.assert_array_equal(one, two)
+
+
+def test_the_pages_of_a_tiff_are_slices(tmp_path: Path) -> None:
+    stack = [grey(np.uint16) * 9 for _ in range(4)]
+    picture(tmp_path / "x_image.tif", *stack)
+    picture(tmp_path / "x_mask.tif", *[mask(k % 2) for k in range(4)])
+    reader = own()
+    (patient,) = reader.find(tmp_path).patients
+    images, masks = reader.read(patient)
+    assert images.shape == (4, 36, 40, 1)
+    assert masks.any((1, 2)).tolist() == [False, True, False, True]
+    np.testing.assert_array_equal(reader.read(patient.without([0, 1]))[0], images[2:])
+    assert reader.shape(patient) == (36, 40)
+
+
+def test_volumes_in_nnunets_layout(tmp_path: Path) -> None:
+    for name in ("case_001", "case_002"):
+        for k in range(2):
+            path = tmp_path / "imagesTr" / f"{name}_000{k}.nii.gz"
+            path.parent.mkdir(exist_ok=True)
+            nib.save(
+                nib.Nifti1Image(RNG.integers(1, 99, (40, 36, 5)).astype(np.int16), np.eye(4)), path
+            )
+        path = tmp_path / "labelsTr" / f"{name}.nii.gz"
+        path.parent.mkdir(exist_ok=True)
+        nib.save(nib.Nifti1Image(np.stack([mask(2).T] * 5, -1), np.eye(4)), path)
+    reader = own(
+        images="imagesTr/*_MODALITY.nii.gz",
+        masks="labelsTr/*.nii.gz",
+        modalities={"flair": "0000", "t1ce": "0001"},
+        regions={"whole": [1, 2], "core": [1]},
+    )
+    found = reader.find(tmp_path)
+    assert names(found) == [("case_001", 5), ("case_002", 5)]
+    images, masks = reader.read(found.patients[0])
+    assert images.shape == (5, 36, 40, 2)
+    assert np.unique(masks).tolist() == [0, 1]  # whole, not core
+
+
+def test_each_fault_is_named_with_its_path_and_the_others_are_read(tmp_path: Path) -> None:
+    for k in range(1, 7):
+        picture(tmp_path / f"a_{k}_image.png", grey())
+        picture(tmp_path / f"a_{k}_mask.png", mask())
+    picture(tmp_path / "a_2_image.png", grey(size=(40, 40)))
+    picture(tmp_path / "a_3_mask.png", mask(7))
+    (tmp_path / "a_4_image.png").write_text("no picture")
+    picture(tmp_path / "a_5_mask.png", np.stack([mask()] * 3, -1))
+    picture(tmp_path / "a_6_image.png", np.stack([grey()] * 4, -1))  # an alpha channel
+    picture(tmp_path / "a_8_image.png", grey())
+    reader = own()
+    found = reader.find(tmp_path)
+    assert found.problems == [f"{tmp_path / 'a_8_image.png'}: has no mask"]
+    with pytest.raises(SliceError) as raised:
+        reader.read(found.patients[0])
+    assert list(raised.value.problems) == [1, 2, 3, 4, 5]
+    for k, line in enumerate(
+        (
+            "a_2_image.png is 1x40x40x1 and its mask 1x36x40x1",
+            "a_3_mask.png has labels [7]",
+            "a_4_image.png is no picture",
+            "a_5_mask.png has 3 channels",
+            "its alpha channel is left",
+        ),
+        1,
+    ):
+        assert line in raised.value.problems[k][0]
+    assert len(reader.read(found.patients[0].without(raised.value.problems))[0]) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"patient": "("}, "is no pattern"),
+        ({"patient": "a+"}, "must have a group"),
+        ({"modalities": {"flair": "0000"}}, r"must have MODALITY"),
+        ({"images": "*_MODALITY.png"}, r"must have MODALITY"),
+        ({"regions": {}}, "must be one to eight regions"),
+    ],
+)
+def test_arguments_that_mean_nothing_are_refused(words: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        own(**words)
+
+
+def test_an_empty_root_and_one_without_such_files_are_one_line(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="must be a folder"):
+        own().find(tmp_path / "none")
+    with pytest.raises(FileNotFoundError, match=r"holds no file like data.reader.images=\*_image"):
+        own().find(tmp_path)
+
+
+def test_two_files_for_one_thing_and_two_volumes_of_a_patient_are_refused(tmp_path: Path) -> None:
+    picture(tmp_path / "a_1_image.png", grey())
+    picture(tmp_path / "a_1_image.tif", grey())
+    picture(tmp_path / "a_1_mask.png", mask())
+    picture(tmp_path / "b_1_image.png", grey())
+    picture(tmp_path / "b_01_image.png", grey())
+    picture(tmp_path / "b_1_mask.png", mask())
+    picture(tmp_path / "b_01_mask.png", mask())
+    lines = "\n".join(own().find(tmp_path).problems)
+    assert "a_1_image.tif: is there twice" in lines
+    assert "patient b has slices [1] twice; set data.reader.patient" in lines
+
+
+def test_a_folder_is_understood_by_the_command(tmp_path: Path) -> None:
+    for name in "abcd":
+        for k in range(3):
+            picture(
+                tmp_path / "scans" / name / f"{k}_image.png", grey(size=(36, 40 + ord(name) % 3))
+            )
+            picture(tmp_path / "scans" / name / f"{k}_mask.png", mask(1, (36, 40 + ord(name) % 3)))
+    words = ["data=folder", f"data.root={tmp_path / 'scans'}", "data.size=32"]
+    scans: Scans = instantiate(compose([*words, f"data.cache_dir={tmp_path / 'cache'}"]).data)
+    scans.prepare()
+    assert scans.index.groupby("patient").size().tolist() == [3] * 4
+    assert (scans.index["tumour"] == 24).all()
