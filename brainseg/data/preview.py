@@ -78,9 +78,8 @@ def main(arguments: list[str] | None = None) -> None:
         augment: Augmentation = instantiate(cfg.augment)
         scans.prepare()
         figure = contact_sheet(scans, augment, seed=cfg.seed)
-        figure.suptitle(
-            _caption(cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))), fontsize=8
-        )
+        caption = _caption(cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True)))
+        figure.suptitle(caption, fontsize=8, wrap=True)
         given.out.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(given.out, dpi=160)
     except (HydraException, ValueError, OSError) as error:
