@@ -2,7 +2,6 @@
 
 from typing import Literal
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -61,14 +60,7 @@ class AttentionUNet(UNet):
         self.gates = nn.ModuleList(Gate(each, 2 * each) for each in widths)
         self.gates.apply(he_init)
 
-    def logits(self, x: Tensor) -> Tensor:
-        """Those of images whose sides are multiples of 2**depth."""
-        skips: list[Tensor] = []
-        for block in self.encoder:
-            skips.append(block(x))
-            x = self.pool(skips[-1])
-        x = self.dropout(self.bottleneck(x))
-        for gate, upsample, block in zip(self.gates, self.upsample, self.decoder, strict=True):
-            x = block(torch.cat([gate(skips.pop(), x), upsample(x)], dim=1))
-        logits: Tensor = self.head(x)
-        return logits
+    def skip(self, k: int, skip: Tensor, below: Tensor) -> Tensor:
+        """The skip, weighted by the k-th gate."""
+        weighted: Tensor = self.gates[k](skip, below)
+        return weighted

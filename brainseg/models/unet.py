@@ -69,7 +69,14 @@ class UNet(Padded):
             skips.append(block(x))
             x = self.pool(skips[-1])
         x = self.dropout(self.bottleneck(x))
-        for upsample, block in zip(self.upsample, self.decoder, strict=True):
-            x = block(torch.cat([skips.pop(), upsample(x)], dim=1))
+        for k, (upsample, block) in enumerate(zip(self.upsample, self.decoder, strict=True)):
+            x = block(torch.cat([self.skip(k, skips.pop(), x), upsample(x)], dim=1))
         logits: Tensor = self.head(x)
         return logits
+
+    def skip(self, k: int, skip: Tensor, below: Tensor) -> Tensor:
+        """What the k-th block of the decoder gets of a skip [B, C, H, W], and what lies below it.
+
+        Here the skip itself; `below` is [B, 2 C, H / 2, W / 2].
+        """
+        return skip
