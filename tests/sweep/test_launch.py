@@ -117,11 +117,11 @@ def test_longer_cells_come_last_and_continue_shorter_ones_whatever_the_order_giv
     jobs: int, tmp_path: Path
 ) -> None:
     sweep = tmp_path / "sweep"
-    assert run_sweep(sweep, {f"e{n}": [f"epochs={n}"] for n in (3, 1)}, jobs) == 0
-    assert "continues e1" in (sweep / "e3/train.log").read_text()
+    assert run_sweep(sweep, {f"e{n}": [f"epochs={n}"] for n in (3, 2)}, jobs) == 0
+    assert "continues e2 after epoch 1" in (sweep / "e3/train.log").read_text()
     assert len(RunFolder(sweep / "e3").history) == 3
     assert run_sweep(sweep, {"e4": ["epochs=4"]}) == 0
-    assert "continues e3" in (sweep / "e4/train.log").read_text()
+    assert "continues e3 after epoch 2" in (sweep / "e4/train.log").read_text()
 
 
 def open_files() -> int:
