@@ -19,9 +19,9 @@ def constant(optimizer: Optimizer, *, epochs: int, steps: int) -> LRSchedulerCon
 
 
 def stable_decay(
-    optimizer: Optimizer, *, epochs: int, steps: int, decay: float = 0.3
+    optimizer: Optimizer, *, epochs: int, steps: int, warmup: float = 1.0, decay: float = 0.3
 ) -> LRSchedulerConfigType:
-    """`optimizer.lr`, and 1 - sqrt of the way down to 0 at the end (Haegele et al. 2024, 3.2).
+    """Up to `optimizer.lr`, and 1 - sqrt of the way down to 0 at the end (Haegele et al. 2024).
 
     Until it decays the rate does not depend on `epochs`, so that a longer training may continue.
 
@@ -29,12 +29,14 @@ def stable_decay(
         optimizer: its `lr` is the rate before.
         epochs: passes over the training slices.
         steps: optimizer steps an epoch.
+        warmup: epochs in which the rate rises, step by step.
         decay: share of the epochs in which it decays, rounded up to whole ones.
     """
     begin, end = stable_epochs(epochs, decay) * steps, epochs * steps
 
     def factor(step: int) -> float:
-        return float(1 - min(1.0, max(0.0, (step - begin) / (end - begin))) ** 0.5)
+        risen = min(1.0, (step + 1) / (warmup * steps + 1))
+        return float(risen * (1 - min(1.0, max(0.0, (step - begin) / (end - begin))) ** 0.5))
 
     return {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}
 

@@ -18,6 +18,7 @@ _RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("norm.eps", lambda value: 0 < value < math.inf, "a number > 0"),
     ("scheduler.patience", lambda value: value >= 0, "0 or more epochs"),
     ("scheduler.factor", lambda value: 0 < value < 1, "above 0 and below 1"),
+    ("scheduler.warmup", lambda value: value >= 0, "0 or more"),
     ("scheduler.decay", lambda value: 0 < value <= 1, "above 0 and at most 1"),
     ("callbacks.early_stopping.patience", lambda value: value >= 1, "1 epoch or more"),
     ("callbacks.panel.slices", lambda value: value >= 1, "1 or more"),

@@ -50,7 +50,7 @@ def test_plateau_reduces_after_patience_epochs_without_a_better_score() -> None:
 
 
 def test_stable_decay_falls_in_its_share_of_the_epochs_whole_ones() -> None:
-    seen = rates("stable_decay", epochs=10, steps=4, decay=0.25)
+    seen = rates("stable_decay", epochs=10, steps=4, warmup=0, decay=0.25)
     assert seen[: 7 * 4 + 1] == [0.1] * 29
     expected = [0.1 * (1 - math.sqrt(step / 12)) for step in range(12)]
     assert seen[28:] == pytest.approx(expected)
@@ -58,6 +58,13 @@ def test_stable_decay_falls_in_its_share_of_the_epochs_whole_ones() -> None:
 
 @pytest.mark.parametrize(("epochs", "stable"), [(1, 0), (2, 1), (3, 2), (10, 7), (50, 35)])
 def test_a_training_of_any_length_decays(epochs: int, stable: int) -> None:
-    seen = rates("stable_decay", epochs=epochs, steps=5)
+    seen = rates("stable_decay", epochs=epochs, steps=5, warmup=0)
     assert [rate < 0.1 for rate in seen].index(True) == stable * 5 + 1
     assert seen[-1] < 0.03
+
+
+def test_stable_decay_rises_step_by_step_for_its_epochs_however_many_follow() -> None:
+    first, longer = (rates("stable_decay", epochs=n, steps=4, warmup=1.5) for n in (8, 12))
+    assert first[:6] == pytest.approx([0.1 * (step + 1) / 7 for step in range(6)])
+    assert first[6:20] == [0.1] * 14
+    assert first[:20] == longer[:20]
