@@ -5,6 +5,7 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import WeightAveraging
+from torch import Tensor
 
 
 class Averaging(WeightAveraging):
@@ -27,6 +28,13 @@ class Averaging(WeightAveraging):
             )
         super().__init__()
         self.decay = decay
+        self._moved: tuple[list[Tensor], list[Tensor]] = ([], [])
+        self._copied: list[tuple[Tensor, Tensor]] = []
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Begin with a copy of the weights."""
+        super().setup(trainer, pl_module, stage)
+        self._moved, self._copied = ([], []), []
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, index: int
@@ -35,10 +43,17 @@ class Averaging(WeightAveraging):
         if trainer.global_step <= self._latest_update_step:
             return
         self._latest_update_step = step = trainer.global_step
+        if not self._moved[0]:  # where they lie on the device is known by now
+            self._find(pl_module)
         keep = min(self.decay, step / (step + 9))
+        torch._foreach_lerp_(*self._moved, 1 - keep)
+        for average, current in self._copied:
+            average.copy_(current)
+
+    def _find(self, module: L.LightningModule) -> None:
         assert self._average_model is not None
-        average, current = self._average_model.module.state_dict(), pl_module.state_dict()
-        moved = [key for key, value in current.items() if value.is_floating_point()]
-        torch._foreach_lerp_([average[k] for k in moved], [current[k] for k in moved], 1 - keep)
-        for key in current.keys() - set(moved):
-            average[key].copy_(current[key])
+        average, current = self._average_model.module.state_dict(), module.state_dict()
+        pairs = [(average[key], value) for key, value in current.items()]
+        floats = [pair for pair in pairs if pair[1].is_floating_point()]
+        self._moved = ([a for a, _ in floats], [c for _, c in floats])
+        self._copied = [pair for pair in pairs if not pair[1].is_floating_point()]
