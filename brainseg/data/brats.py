@@ -59,6 +59,7 @@ class BraTS:
         self.labels, self.expected, self.handle = tuple(labels), expected, handle
         self.regions = tuple(regions)
         self.bits = volumes.region_bits(regions)
+        self.settings = f"{self.files} {self.labels} {self.regions} {self.bits}"
 
     @property
     def modalities(self) -> tuple[str, ...]:

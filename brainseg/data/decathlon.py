@@ -77,6 +77,7 @@ class Decathlon:
         self.modalities, regions = TASKS[task]
         self.regions = tuple(regions)
         self.bits = volumes.region_bits(regions)
+        self.settings = f"{task} {self.modalities} {self.regions} {self.bits}"
         self.axes = 4 if len(self.modalities) > 1 else 3
 
     def find(self, root: str | Path | None = None) -> Found:

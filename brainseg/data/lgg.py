@@ -40,6 +40,7 @@ class LGG:
     regions: tuple[str, ...] = ("tumour",)
     stand_in: str | None = "flair"
     same_size = True
+    settings = ""
     licence = "CC BY-NC-SA 4.0, as the LGG scans that they were trained on (TCGA-LGG; Buda 2019)"
     limits = (
         "lower-grade gliomas before surgery, of five institutions: nothing else was learnt",

@@ -69,6 +69,7 @@ class Own:
         self.images, self.masks, self.regions = images, masks, tuple(regions)
         self.modalities = tuple(modalities)
         self.bits = volumes.region_bits(regions)
+        self.settings = f"{images} {masks} {modalities} {self.regions} {self.bits} {patient}"
         try:
             self.patient = re.compile(patient) if patient else None
             grouped = self.patient is None or self.patient.groups
@@ -104,7 +105,8 @@ class Own:
             patient, wrong = self._made(name, sorted(slices, key=lambda each: each[0]))
             patients += [patient] if patient else []
             problems += wrong
-        return Found(patients, problems, left_out(top, [], other, system), "", top)
+        notes = [f"files like neither pattern ({len(other)}), such as {other[0]}"] if other else []
+        return Found(patients, problems, notes + left_out(top, [], [], system), "", top)
 
     def shape(self, patient: Patient) -> tuple[int, int] | None:
         """Height and width of the patient's slices."""

@@ -47,7 +47,8 @@ def prepare(
     """
     found = reader.find(root)
     kind = type(reader)
-    source = [f"{kind.__module__}.{kind.__qualname__}", str(found.root), preprocessing.cached]
+    settings = f"{preprocessing.cached} {reader.settings}".rstrip()
+    source = [f"{kind.__module__}.{kind.__qualname__}", str(found.root), settings]
     folder = cache_folder(cache_dir) / _name(source, found, preprocessing.size)
     store = _usable(folder, skip)
     if store is None:

@@ -88,6 +88,10 @@ class Reader(Protocol):
         """What the masks tell apart, at most eight, such as wt, tc, et; they may overlap."""
 
     @property
+    def settings(self) -> str:
+        """What its pixels, masks and patients depend on beside the files; a cache's name has it."""
+
+    @property
     def same_size(self) -> bool:
         """Whether a patient with slices of another size than most patients' is a fault."""
 

@@ -72,7 +72,7 @@ def test_a_folder_of_images_and_one_of_masks_pair_by_what_the_star_stands_for(
     assert [len(patient.slices) for patient in found.patients] == [3]  # `case`, numbered
     found = own(images="images/*.jpg", masks="masks/*.png", patient="/(case.)").find(tmp_path)
     assert names(found) == [("case0", 1), ("case1", 1), ("case2", 1)]
-    assert found.left_out == ["files that are no scans (1): readme.txt"]
+    assert found.left_out == ["files like neither pattern (1), such as readme.txt"]
 
 
 def test_a_folder_a_patient_may_repeat_names(tmp_path: Path) -> None:
@@ -206,3 +206,33 @@ def test_a_folder_is_understood_by_the_command(tmp_path: Path) -> None:
     scans.prepare()
     assert scans.index.groupby("patient").size().tolist() == [3] * 4
     assert (scans.index["tumour"] == 24).all()
+
+
+def test_other_labels_of_a_region_or_other_patients_never_share_a_cache(tmp_path: Path) -> None:
+    for name in "abcd":
+        for k in range(3):
+            picture(tmp_path / "scans" / f"{name}_{k}_image.png", grey())
+            picture(tmp_path / "scans" / f"{name}_{k}_mask.png", mask(1))
+    for name in "abcd":
+        both = mask(1)
+        both[20:22, 20:23] = 2
+        picture(tmp_path / "scans" / f"{name}_0_mask.png", both)
+
+    def prepared(*words: str) -> Scans:
+        base = ["data=folder", f"data.root={tmp_path / 'scans'}", "data.size=32"]
+        made: Scans = instantiate(
+            compose([*base, f"data.cache_dir={tmp_path / 'cache'}", *words]).data
+        )
+        made.prepare()
+        return made
+
+    first = prepared("data.reader.regions={tumour: [1], core: [2]}")
+    other = prepared("data.reader.regions={tumour: [2], core: [1]}")
+    assert first.index["tumour"].iloc[0] == 24
+    assert other.index["tumour"].iloc[0] == 6
+    assert other.fingerprint != first.fingerprint
+    again = prepared(
+        "data.reader.regions={tumour: [1], core: [2]}", "data.reader.patient='^([ab])'"
+    )
+    assert set(again.index["patient"]) >= {"a", "b"}
+    assert len(list((tmp_path / "cache").glob("own-*-*[0-9a-f]"))) == 3

@@ -46,6 +46,7 @@ class Phantom:
     regions: tuple[str, ...] = LGG.regions
     stand_in: str | None = LGG.stand_in
     same_size = True
+    settings = ""  # all of them are in the name of the folder that they are drawn into
 
     def __init__(
         self,
