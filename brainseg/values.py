@@ -77,8 +77,6 @@ def check(config: Mapping[str, Any]) -> None:
     _require(config, "limit", good, "null or a number of hours > 0")
     question = config["question"]
     _require(config, "question", question is None or isinstance(question, str), "null or words")
-    if config["data"].get("modalities") is None:
-        raise ValueError("data.modalities=null must name them; leave it out for all of them")
     rate = config["optimizer"].get("lr")
     if not _is_positive(rate):
         raise ValueError(f"optimizer.lr={rate} must be a number > 0; set optimizer.lr=1e-3")

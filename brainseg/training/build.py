@@ -78,7 +78,7 @@ def build_module(config: dict[str, Any], *, patients: int = 0) -> SegmentationMo
 
 
 def _channels(data: dict[str, Any]) -> int:
-    if data["modalities"] is None:  # all that the reader has
+    if data.get("modalities") is None:  # all that the reader has
         refuse_foreign_targets({"reader": data["reader"]})
         return len(instantiate(data["reader"]).modalities)
     return len(data["modalities"])

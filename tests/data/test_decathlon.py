@@ -1,6 +1,9 @@
 """The Decathlon's tasks: by their own lists, whatever lies beside the files that these name."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import nibabel as nib
@@ -121,3 +124,16 @@ def test_patients_of_different_sizes_train_and_are_scored_on_their_own_pixels(
     saved = np.load(cell.folder / "predictions.npz")
     assert len(saved["masks"]) == len(saved["slice"])
     assert saved["shape"].ndim == 1 or len(saved["shape"]) == len(saved["masks"])
+
+
+@pytest.mark.slow
+def test_the_command_trains_a_task_as_its_option_file_has_it(tmp_path: Path) -> None:
+    task(tmp_path / "scans", patients=6)
+    words = ["data=decathlon", f"data.root={tmp_path / 'scans'}", "data.size=32", "name=run"]
+    small = ["epochs=1", "batch_size=4", "model.net.width=8", "model.net.depth=2", "trainer=cpu"]
+    command = [sys.executable, "-m", "brainseg.train", *words, *small]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=os.environ, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "outputs" / "run" / "metrics.json").is_file()

@@ -123,7 +123,6 @@ def test_the_same_cell_claims_its_folder_again(tmp_path: Path) -> None:
         ("name=/tmp/x", "name=/tmp/x"),
         (f"name={'n' * 201}", "name=nnnnnnnnnnnnnnnnnnnn... must have at most 200 bytes"),
         ("+eopchs=3", "eopchs=3 is read by nothing"),
-        ("data.modalities=null", "data.modalities=null must name them"),
         ("trainer=[] +trainer.x=1", "trainer={'x': 1} has no accelerator; give trainer=OPTION"),
         ("~augment", "~augment leaves out what every run needs; give augment=OPTION"),
         ("~callbacks", "~callbacks leaves out"),
