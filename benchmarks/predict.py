@@ -81,7 +81,7 @@ def _ours(segmenter: Segmenter, files: dict[str, Path], folder: Path) -> None:
     scan = case.read()
     scan.notes.extend(unlike(scan, segmenter.known))
     mask = segmenter.mask(segmenter.probabilities(scan))
-    scan.write(mask, folder / "ours")
+    scan.write(mask[0], folder / "ours", "mask")
     report.measure(scan, mask, segmenter.used())
 
 

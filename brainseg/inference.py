@@ -43,7 +43,7 @@ class Model:
 
     @torch.inference_mode()
     def probabilities(self, image: Tensor, flips: Sequence[tuple[int, ...]]) -> Tensor:
-        """Of each flip, turned back: [F, B, h, w] of slices [B, C, h, w]."""
+        """Of each flip, turned back: [F, B, K, h, w] of slices [B, C, h, w]."""
         device = next(self.module.parameters()).device
         image = image.to(device, memory_format=torch.channels_last)
         with hardware.autocast(device, self.precision):
@@ -53,20 +53,22 @@ class Model:
 
 @dataclass(frozen=True)
 class Volume:
-    """One patient's slices, or those of them that are scored.
+    """One region of one patient's slices, or of those of them that are scored.
 
     Attributes:
         patient: name.
+        region: name.
         institution: where the patient was scanned.
         rows: of the scans' index.
         numbers: of the slices, rising.
         target: truth [D, H, W], on the original pixels.
-        probs: predicted probability of tumour [D, H, W], in [0, 1].
+        probs: predicted probability of the region [D, H, W], in [0, 1].
         plain: the same without test-time augmentation; `probs` itself where there is none.
         missing: modalities that the patient lacks, joined by +.
     """
 
     patient: str
+    region: str
     institution: str
     rows: Rows
     numbers: list[int]
@@ -83,14 +85,14 @@ def logits(module: nn.Module, image: Tensor) -> Tensor:
 
 
 def probabilities(logits: Tensor) -> Tensor:
-    """The probability of tumour [B, h, w] of logits [B, 1, h, w]."""
-    return logits.sigmoid()[:, 0]
+    """The probability of each region [B, K, h, w] of logits [B, K, h, w]."""
+    return logits.sigmoid()
 
 
 def predict(
     models: Sequence[Model], volume: Pixels, preprocessing: Preprocessing, *, tta: bool = False
 ) -> Probs:
-    """A scan's probability of tumour on its own pixels: no cache, no mask.
+    """A scan's probability of each region on its own pixels: no cache, no mask.
 
     Args:
         models: trained on slices prepared alike; of several, the mean probability is taken.
@@ -100,7 +102,7 @@ def predict(
         tta: average over `FLIPS`.
 
     Returns:
-        [D, H, W], in [0, 1].
+        [K, D, H, W], in [0, 1].
     """
     image, geometry = preprocessing.apply(volume)
     flips = FLIPS if tta else FLIPS[:1]
@@ -108,7 +110,8 @@ def predict(
     for model in models:
         parts = torch.split(image, model.batch_size)
         means = torch.cat([model.probabilities(part, flips).mean(0) for part in parts])
-        each.append(preprocessing.undo(means.cpu().numpy(), geometry))
+        regions = means.cpu().numpy().swapaxes(0, 1)  # [K, D, h, w]
+        each.append(np.stack([preprocessing.undo(region, geometry) for region in regions]))
     if len(each) == 1:
         return each[0]
     mean: Probs = np.mean(each, axis=0, dtype=np.float32)
@@ -118,7 +121,7 @@ def predict(
 def volumes(
     members: "Sequence[tuple[Model, Scans]]", rows: Rows, *, tta: bool = False
 ) -> Iterator[Volume]:
-    """Predict cached slices, and yield each patient as soon as its last slice is predicted.
+    """Predict cached slices, and yield each patient's regions once its last slice is predicted.
 
     No more than one patient and one batch are in memory. Batches are those of training's own
     scoring, so that mixed precision gives the same bits.
@@ -133,25 +136,28 @@ def volumes(
     index = scans.index.iloc[rows]
     streams = [_by_patient(*member, rows, FLIPS if tta else FLIPS[:1]) for member in members]
     for _, group in index.groupby("patient", sort=False):
-        parts = np.stack([next(stream) for stream in streams])  # [members, 2, D, H, W]
+        parts = np.stack([next(stream) for stream in streams])  # [members, 2, D, K, H, W]
         plain, probs = parts[0] if len(parts) == 1 else parts.mean(axis=0)
         where = group.index.to_numpy(np.int64)
-        yield Volume(
-            patient=str(group["patient"].iloc[0]),
-            institution=str(group["institution"].iloc[0]),
-            rows=where,
-            numbers=group["slice"].tolist(),
-            target=scans.original_masks(where),
-            probs=probs,
-            plain=plain,
-            missing=str(group["missing"].iloc[0]),
-        )
+        target = scans.original_masks(where)
+        for k, region in enumerate(scans.regions):
+            yield Volume(
+                patient=str(group["patient"].iloc[0]),
+                region=region,
+                institution=str(group["institution"].iloc[0]),
+                rows=where,
+                numbers=group["slice"].tolist(),
+                target=target[:, k],
+                probs=probs[:, k],
+                plain=plain[:, k],
+                missing=str(group["missing"].iloc[0]),
+            )
 
 
 def _by_patient(
     model: Model, scans: "Scans", rows: Rows, flips: Sequence[tuple[int, ...]]
 ) -> Iterator[Probs]:
-    """Each patient's plain and flip-averaged probabilities [2, D, H, W]."""
+    """Each patient's plain and flip-averaged probabilities [2, D, K, H, W]."""
     names = scans.index["patient"].to_numpy()[rows]
     ends = [*(np.flatnonzero(names[1:] != names[:-1]) + 1), len(rows)]
     held: list[Probs] = []
@@ -168,7 +174,7 @@ def _by_patient(
 def _batch(
     model: Model, scans: "Scans", rows: Rows, flips: Sequence[tuple[int, ...]]
 ) -> list[Probs]:
-    """Plain and flip-averaged probabilities of some slices, [2, H, W] each."""
+    """Plain and flip-averaged probabilities of some slices, [2, K, H, W] each."""
     pixels = np.stack([scans.image(int(row)) for row in rows])
     each = model.probabilities(torch.from_numpy(pixels), flips)
     plain = scans.to_original(each[0].cpu().numpy(), rows)

@@ -41,18 +41,19 @@ def count(preds: Tensor, mask: Tensor) -> Tensor:
 def count_packed(
     preds: NDArray[np.uint8], masks: NDArray[np.uint8], pixels: int | NDArray[np.int64]
 ) -> Tensor:
-    """Count the pixels of each slice, one region: int64 [B, 1, 4] = (tp, pred, target, pixels).
+    """Count the pixels of each slice and region: int64 [B, K, 4] = (tp, pred, target, pixels).
 
     Args:
-        preds: one bit a pixel, `numpy.packbits`, [B, ceil(pixels / 8)].
+        preds: one bit a pixel, `numpy.packbits`, [B, K, ceil(pixels / 8)].
         masks: likewise.
         pixels: of a slice, or of each [B]; bits behind them are 0.
     """
     parts = [
-        np.bitwise_count(bits).sum(1, dtype=np.int64) for bits in (preds & masks, preds, masks)
+        np.bitwise_count(bits).sum(-1, dtype=np.int64) for bits in (preds & masks, preds, masks)
     ]
-    counts = np.stack([*parts, np.broadcast_to(np.int64(pixels), len(preds))], axis=-1)
-    return torch.from_numpy(counts).unsqueeze(1)
+    sizes = np.broadcast_to(np.int64(pixels), len(preds))[:, None]
+    counts = np.stack([*parts, np.broadcast_to(sizes, preds.shape[:2])], axis=-1)
+    return torch.from_numpy(counts)
 
 
 def dice(counts: Tensor) -> Tensor:
@@ -97,10 +98,13 @@ def patient_means(counts: Tensor) -> dict[str, Tensor]:
     Args:
         counts: int64 [patients, K, 4]; all 0 for a patient not seen.
     """
+    return {name: region_means(counts, name).mean() for name in SCORES}
+
+
+def region_means(counts: Tensor, name: str) -> Tensor:
+    """One of `SCORES` by region [K]: mean over the patients seen; NaN if none was."""
     seen = counts[..., 3] > 0  # [patients, K]
-    return {
-        name: ((score(counts) * seen).sum(0) / seen.sum(0)).mean() for name, score in SCORES.items()
-    }
+    return (SCORES[name](counts) * seen).sum(0) / seen.sum(0)
 
 
 class PatientScores(Metric):
@@ -149,6 +153,10 @@ class PatientScores(Metric):
     def compute(self) -> dict[str, Tensor]:
         """Return `patient_means` of what was seen so far."""
         return patient_means(self.counts)
+
+    def by_region(self, name: str) -> Tensor:
+        """Return `region_means` of what was seen so far, [K]."""
+        return region_means(self.counts, name)
 
 
 def _ratio(part: Tensor, whole: Tensor, counts: Tensor) -> Tensor:

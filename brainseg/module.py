@@ -1,7 +1,7 @@
 """The LightningModule: a network, a loss, and the scores by patient of every epoch."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import lightning as L
@@ -24,7 +24,8 @@ class SegmentationModule(L.LightningModule):
     A batch is `{"image": [B, C, H, W], "mask": [B, K, H, W] in {0, 1}, "patient": [B]}`, float32,
     or bytes as the data module's loaders have them, which are scaled on the device.
     Logs `train/` and `val/` loss, dice, iou, precision, recall and accuracy once an epoch; the
-    train scores are those of the augmented slices while the weights still move.
+    train scores are those of the augmented slices while the weights still move. Of several regions
+    these are means over them, and `val/dice_REGION` stands beside.
 
     Args:
         net: images [B, C, H, W] to logits [B, K, H, W].
@@ -32,6 +33,7 @@ class SegmentationModule(L.LightningModule):
         optimizer: parameters to an optimizer.
         scheduler: (optimizer, epochs, steps) to Lightning's schedule dictionary.
         patients: how many patients there are; `batch["patient"]` is below it.
+        regions: names of the masks' channels.
 
     Attributes:
         config: the run's resolved configuration, carried by every checkpoint so that a lone file
@@ -51,12 +53,13 @@ class SegmentationModule(L.LightningModule):
         optimizer: Callable[..., torch.optim.Optimizer] | None = None,
         scheduler: Callable[..., Any] | None = None,
         patients: int = 0,
+        regions: Sequence[str] = ("tumour",),
     ) -> None:
         super().__init__()
         self.net = net.to(memory_format=torch.channels_last)
         self.loss = loss
         self.optimizer, self.scheduler = optimizer, scheduler
-        self.train_scores, self.val_scores = PatientScores(patients), PatientScores(patients)
+        self._score(patients, regions)
         # any other nan_strategy waits for the device
         self.train_loss = MeanMetric(nan_strategy="disable")
         self.val_loss = MeanMetric(nan_strategy="disable")
@@ -65,10 +68,11 @@ class SegmentationModule(L.LightningModule):
         self.bad_step = torch.tensor(-1)  # no buffer: averaged weights take all of those
 
     def setup(self, stage: str) -> None:
-        """Take the number of patients from the trainer's data module, where none was given."""
-        names = getattr(getattr(self.trainer, "datamodule", None), "patients", ())
+        """Take patients and regions from the trainer's data module, where none were given."""
+        data = getattr(self.trainer, "datamodule", None)
         if not len(self.train_scores.counts):
-            self.train_scores, self.val_scores = (PatientScores(len(names)) for _ in range(2))
+            scans = getattr(data, "scans", None)
+            self._score(len(getattr(data, "patients", ())), getattr(scans, "regions", self.regions))
 
     def forward(self, image: Tensor) -> Tensor:
         """Images [B, C, H, W] to logits [B, K, H, W]."""
@@ -151,6 +155,11 @@ class SegmentationModule(L.LightningModule):
         checkpoint["config"] = self.config
         checkpoint["preprocessing"] = self.preprocessing
 
+    def _score(self, patients: int, regions: Sequence[str]) -> None:
+        self.regions = tuple(regions)
+        self.train_scores = PatientScores(patients, len(regions))
+        self.val_scores = PatientScores(patients, len(regions))
+
     def _step(self, batch: Batch, mean_loss: MeanMetric, scores: PatientScores) -> Tensor:
         batch = scaled(batch)  # where a loader is trained on without its data module
         logits = self(batch["image"])
@@ -163,6 +172,9 @@ class SegmentationModule(L.LightningModule):
 
     def _log_epoch(self, split: str, mean_loss: MeanMetric, scores: PatientScores) -> Tensor:
         values = {"loss": mean_loss.compute(), **scores.compute()}
+        if split == "val" and len(self.regions) > 1:
+            by_region = scores.by_region("dice")
+            values |= {f"dice_{name}": by_region[k] for k, name in enumerate(self.regions)}
         if not values["loss"].isfinite():
             raise FloatingPointError(
                 f"{split}/loss is {float(values['loss'])} in epoch {self.current_epoch + 1}; the "

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from brainseg.data.prepare import prepare
 from brainseg.data.preprocess import Box
 from brainseg.data.preprocessing import Geometry, Preprocessing
-from brainseg.data.reader import Reader, channels, region_of
+from brainseg.data.reader import Reader, among
 from brainseg.data.store import Store, open_store
 
 SLICES = ("all", "brain", "tumour")
@@ -30,7 +30,7 @@ class Scans:
         reader: The data set, such as `LGG()`.
         root: Where its files are; None leaves it to the reader.
         modalities: Which of the reader's, in the order of the channels to be.
-        regions: Which of the reader's is segmented; None is its first.
+        regions: Which of the reader's are segmented, a channel of the masks each; None is all.
         slices: Which are trained on: `all`; `brain`, those with more than one grey value; `tumour`,
             those with some. All are validated and tested on.
         size, intensity, denoise, crop: Those of `Preprocessing`; size `auto` is 0.5.
@@ -66,9 +66,9 @@ class Scans:
         if slices not in SLICES:
             raise ValueError(f"data.slices={slices}; must be one of {', '.join(SLICES)}")
         self.slices = slices
-        chosen = channels(self.modalities, reader.modalities)
-        self.regions = tuple(reader.regions[:1] if regions is None else regions)
-        self.region = region_of(self.regions, reader.regions)
+        chosen = among("data.modalities", self.modalities, reader.modalities)
+        self.regions = tuple(reader.regions if regions is None else regions)
+        self._bits = among("data.regions", self.regions, reader.regions)
         wanted = 0.5 if size == "auto" else size
         self.preprocessing = Preprocessing(wanted, crop, denoise, intensity, chosen)
         self._folder: Path | None = None
@@ -95,7 +95,7 @@ class Scans:
             self._folder, store = prepare(
                 self.reader, self.root, self.preprocessing, skip=skip, cache_dir=self.cache_dir
             )
-            self._opened = _Opened(store, self.region)
+            self._opened = _Opened(store, self._bits)
             self.preprocessing = replace(self.preprocessing, size=store.meta.size)
 
     @property
@@ -114,14 +114,16 @@ class Scans:
         """All regions `[N, size, size]`, bit k set within region k, a read-only memory map."""
         return self._open().store.masks
 
-    def mask(self, row: int) -> NDArray[np.uint8]:
-        """That of slice `row`, `[size, size]` of 0 and 1."""
-        mask: NDArray[np.uint8] = self.masks[row] >> self.region & 1
-        return mask
+    def apart(self, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """A mask of `masks`, `[H, W]`, as the chosen regions `[K, H, W]` of 0 and 1."""
+        return np.stack([mask >> bit & 1 for bit in self._bits])
 
     @property
     def index(self) -> pd.DataFrame:
-        """A row per slice: patient, institution, slice, tumour (pixels), missing (+), blank."""
+        """A row per slice: patient, institution, slice, tumour, missing (+), blank.
+
+        `tumour` is the pixels of the largest of the chosen regions.
+        """
         return self._open().index
 
     @property
@@ -157,30 +159,30 @@ class Scans:
         return self.scale(self.images[row], row)
 
     def original_masks(self, rows: Rows) -> NDArray[np.bool_]:
-        """The masks as they were, `[n, height, width]`; of one patient, or of patients alike."""
+        """The masks as they were, `[n, K, height, width]`; of one patient, or of patients alike."""
         height, width = self.geometry(int(rows[0])).shape
-        flat = np.unpackbits(self.packed_masks(rows), axis=1, count=height * width)
-        return flat.reshape(-1, height, width).astype(bool)
+        flat = np.unpackbits(self.packed_masks(rows), axis=-1, count=height * width)
+        return flat.reshape(*flat.shape[:2], height, width).astype(bool)
 
     def packed(self, masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.uint8]:
-        """Masks on the original pixels, `[height, width]` each, as `packed_masks` has them."""
-        found = np.zeros((len(masks), self._open().store.meta.packed), np.uint8)
+        """Masks on the original pixels, `[K, height, width]` each, as `packed_masks` has them."""
+        found = np.zeros((len(masks), len(self._bits), self._open().store.meta.packed), np.uint8)
         for row, mask in zip(found, masks, strict=True):
-            bits = np.packbits(mask)
-            row[: len(bits)] = bits
+            bits = np.packbits(mask.reshape(len(mask), -1), axis=-1)
+            row[:, : bits.shape[-1]] = bits
         return found
 
     def packed_masks(self, rows: Rows) -> NDArray[np.uint8]:
-        """The masks as they were, one bit a pixel, `[n, bytes of the largest]`, zeros behind."""
+        """The masks as they were, one bit a pixel, `[n, K, bytes of the largest]`, zeros behind."""
         store = self._open().store
         store.refuse_truncated()
-        packed: NDArray[np.uint8] = store.originals[np.asarray(rows, np.int64), self.region]
+        packed: NDArray[np.uint8] = store.originals[np.asarray(rows, np.int64)[:, None], self._bits]
         return packed
 
     def to_original(self, probs: NDArray[np.float32], rows: Rows) -> list[NDArray[np.float32]]:
-        """`[n, size, size]` with size and crop undone, `[height, width]` each; 0 elsewhere."""
+        """`[n, K, size, size]` with size and crop undone, `[K, height, width]` each; else 0."""
         return [
-            self.preprocessing.undo([prob], self.geometry(row))[0]
+            self.preprocessing.undo(prob, self.geometry(row))
             for prob, row in zip(probs, rows, strict=True)
         ]
 
@@ -194,14 +196,14 @@ class Scans:
             store = open_store(self._folder)
             if store is None:
                 raise RuntimeError(f"cache {self._folder} is gone; call prepare() on a new Scans")
-            self._opened = _Opened(store, self.region)
+            self._opened = _Opened(store, self._bits)
         return self._opened
 
 
 class _Opened:
     """An open cache and its index, by row."""
 
-    def __init__(self, store: Store, region: int) -> None:
+    def __init__(self, store: Store, bits: Sequence[int]) -> None:
         self.store = store
         patients = store.meta.patients
         self.patient_of = np.repeat(np.arange(len(patients)), [len(p.slices) for p in patients])
@@ -219,7 +221,9 @@ class _Opened:
                 "patient": [patients[k].name for k in self.patient_of],
                 "institution": [patients[k].institution for k in self.patient_of],
                 "slice": [number for p in patients for number in p.slices],
-                "tumour": [pixels[region] for p in patients for pixels in p.tumour],
+                "tumour": [
+                    max(pixels[bit] for bit in bits) for p in patients for pixels in p.tumour
+                ],
                 "blank": [blank for p in patients for blank in p.blank],
                 "missing": ["+".join(patients[k].missing) for k in self.patient_of],
             }

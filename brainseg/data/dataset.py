@@ -22,7 +22,7 @@ class Slice(TypedDict):
     image: Tensor  # uint8 [C, H, W]
     mean: Tensor  # float32 [C]; to be subtracted
     deviation: Tensor  # float32 [C]; then to be divided by
-    mask: Tensor  # uint8 [1, H, W], 0 or 1
+    mask: Tensor  # uint8 [K, H, W], 0 or 1
     patient: int  # index into SegmentationDataModule.patients
     row: int  # index into Scans.index
 
@@ -77,7 +77,7 @@ class SliceDataset(Dataset[Slice]):
     def __getitem__(self, key: int | tuple[int, int]) -> Slice:
         position, epoch = key if isinstance(key, tuple) else (key, 0)
         row = int(self.rows[position])
-        pixels, mask = np.array(self.scans.images[row]), np.array(self.scans.mask(row))
+        pixels, mask = np.array(self.scans.images[row]), np.array(self.scans.masks[row])
         if self.augment is not None:
             pixels, mask = transform(self.augment, pixels, mask, (self.seed, epoch, row))
         preprocessing = self.scans.preprocessing
@@ -95,7 +95,7 @@ class SliceDataset(Dataset[Slice]):
             image=torch.from_numpy(channels),
             mean=torch.from_numpy(mean),
             deviation=torch.from_numpy(deviation),
-            mask=torch.from_numpy(mask).unsqueeze(0),
+            mask=torch.from_numpy(self.scans.apart(mask)),
             patient=int(self.patient[row]),
             row=row,
         )

@@ -22,7 +22,7 @@ class Task(NamedTuple):
 
     Attributes:
         modalities: along the last axis of an image, where there are several.
-        regions: labels of each; the first is segmented unless another is asked for.
+        regions: labels of each; each has a channel of the masks.
     """
 
     modalities: tuple[str, ...]

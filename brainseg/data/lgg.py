@@ -3,7 +3,9 @@
 import filecmp
 import re
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +40,7 @@ class LGG:
 
     modalities: tuple[str, ...] = ("pre", "flair", "post")
     regions: tuple[str, ...] = ("tumour",)
+    bits: Mapping[int, int] = MappingProxyType({0: 0, 1: 1})
     stand_in: str | None = "flair"
     same_size = True
     settings = ""

@@ -14,6 +14,7 @@ import pandas as pd
 from hydra.errors import HydraException
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
@@ -21,18 +22,19 @@ from brainseg.config import check_types, compose, instantiate
 from brainseg.data.cache import Scans
 from brainseg.data.transforms import Augmentation, transform
 from brainseg.errors import reason
+from brainseg.figures.overlay import REGIONS
 
 __all__ = ["contact_sheet", "main"]
 
 PATIENTS = 5  # the rows of the sheet, below them one slice without tumour
 AUGMENTED = 4  # versions of each slice
-OUTLINE = "#ff3b30"
 
 
 def contact_sheet(scans: Scans, augment: Augmentation, *, seed: int = 0) -> Figure:
     """Draw slices as the network gets them: each modality, then FLAIR (or the first) augmented.
 
-    Grey goes from the least to the 99.5th percentile of each picture; the mask is outlined in red.
+    Grey goes from the least to the 99.5th percentile of each picture; the mask is outlined in red,
+    further regions in the next of `brainseg.figures.overlay.REGIONS`.
 
     Args:
         scans: Prepared scans.
@@ -50,17 +52,22 @@ def contact_sheet(scans: Scans, augment: Augmentation, *, seed: int = 0) -> Figu
     figure = Figure(figsize=(1.7 * len(columns), 1.8 * len(rows) + 0.6), layout="constrained")
     grid: NDArray[np.object_] = figure.subplots(len(rows), len(columns), squeeze=False)
     for row, axes in zip(rows, grid, strict=True):
-        pixels, mask = np.array(scans.images[row]), np.array(scans.mask(row))
+        pixels, mask = np.array(scans.images[row]), np.array(scans.masks[row])
         for axis, image in zip(axes, scans.scale(pixels, row), strict=False):
-            _show(axis, image, mask)
+            _show(axis, image, scans.apart(mask))
         for epoch, axis in enumerate(axes[len(scans.modalities) :]):
             moved, moved_mask = transform(augment, pixels, mask, (seed, epoch, row))
-            _show(axis, scans.scale(moved, row)[shown], moved_mask)
+            _show(axis, scans.scale(moved, row)[shown], scans.apart(moved_mask))
         about = scans.index.iloc[row]
         label = f"{about['patient'].removeprefix('TCGA_')}\nslice {about['slice']}"
         axes[0].set_ylabel(f"{label}, tumour {about['tumour']} px", fontsize=6)
     for axis, title in zip(grid[0], columns, strict=True):
         axis.set_title(title, fontsize=8)
+    if len(scans.regions) > 1:
+        lines = [
+            Line2D([], [], color=colour) for _, colour in zip(scans.regions, REGIONS, strict=False)
+        ]
+        figure.legend(lines, scans.regions, loc="outside lower center", ncols=8, fontsize=7)
     return figure
 
 
@@ -96,10 +103,11 @@ def _examples(index: pd.DataFrame) -> list[int]:
     return [*largest.index[chosen].tolist(), *middle.tolist()]
 
 
-def _show(axis: Axes, image: NDArray[np.float32], mask: NDArray[np.uint8]) -> None:
+def _show(axis: Axes, image: NDArray[np.float32], masks: NDArray[np.uint8]) -> None:
     axis.imshow(image, cmap="gray", vmin=float(image.min()), vmax=float(np.percentile(image, 99.5)))
-    if mask.any():
-        axis.contour(mask, levels=[0.5], colors=OUTLINE, linewidths=0.7)
+    for mask, colour in zip(masks, REGIONS, strict=False):
+        if mask.any():
+            axis.contour(mask, levels=[0.5], colors=colour, linewidths=0.7)
     axis.set(xticks=[], yticks=[])
     axis.spines[:].set_visible(False)
 

@@ -1,6 +1,6 @@
 """What every data set's reader gives: its patients, and their slices as arrays."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -60,6 +60,9 @@ class Found(NamedTuple):
     root: Path
 
 
+Labels = dict[str, int]
+
+
 class SliceError(ValueError):
     """Slices of one patient that cannot be used.
 
@@ -88,6 +91,10 @@ class Reader(Protocol):
         """What the masks tell apart, at most eight, such as wt, tc, et; they may overlap."""
 
     @property
+    def bits(self) -> Mapping[int, int]:
+        """The labels that the files of masks hold, to the regions that each is of, as bits."""
+
+    @property
     def settings(self) -> str:
         """What its pixels, masks and patients depend on beside the files; a cache's name has it."""
 
@@ -109,29 +116,44 @@ class Reader(Protocol):
         """
 
 
-def region_of(chosen: tuple[str, ...], known: tuple[str, ...]) -> int:
-    """Where the chosen region is among a reader's.
+def labels_of(bits: Mapping[int, int], known: Sequence[str], chosen: Sequence[str]) -> Labels:
+    """The label that stands for each chosen region where a map has one label a pixel.
 
-    Raises:
-        ValueError: it is unknown, or not one.
+    That which is of the fewest regions, then the lowest: of BraTS 2 for wt, 1 for tc, 4 for et.
+
+    Args:
+        bits: the reader's.
+        known: the reader's regions.
+        chosen: some of them.
+
+    Returns:
+        By region, in the order in which to paint them, the widest first.
     """
-    if len(chosen) != 1 or chosen[0] not in known:
-        raise ValueError(
-            f"data.regions={list(chosen)}; must be one of {', '.join(known)}: a network segments "
-            f"one region; set data.regions=[{known[0]}]"
-        )
-    return known.index(chosen[0])
+    found = {}
+    for region in chosen:
+        inside = [label for label, of in bits.items() if of >> known.index(region) & 1]
+        found[region] = inside
+    ordered = sorted(found.items(), key=lambda each: -len(each[1]))
+    return {
+        region: min(inside, key=lambda label: (bits[label].bit_count(), label))
+        for region, inside in ordered
+    }
 
 
-def channels(chosen: tuple[str, ...], known: tuple[str, ...]) -> tuple[int, ...]:
-    """Where the chosen modalities are among a reader's.
+def among(key: str, chosen: tuple[str, ...], known: tuple[str, ...]) -> tuple[int, ...]:
+    """Where the chosen ones are among a reader's modalities or regions.
+
+    Args:
+        key: what they are called in the configuration, such as `data.modalities`.
+        chosen: in the order wanted.
+        known: the reader's.
 
     Raises:
         ValueError: one is unknown, or is chosen twice, or none is.
     """
     if not chosen or len(set(chosen)) < len(chosen) or not set(chosen) <= set(known):
         raise ValueError(
-            f"data.modalities={list(chosen)}; must be some of {', '.join(known)}, each once; "
-            f"set data.modalities=[{','.join(known)}] or fewer"
+            f"{key}={list(chosen)}; must be some of {', '.join(known)}, each once; "
+            f"set {key}=[{','.join(known)}] or fewer"
         )
-    return tuple(known.index(modality) for modality in chosen)
+    return tuple(known.index(each) for each in chosen)

@@ -24,16 +24,20 @@ def main(words: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     card_page = request.folder / "card.md"
     try:
-        card = evaluate(request)
+        cards = evaluate(request)
     except (ValueError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return BAD_INPUT
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; nothing was written\n")
         return INTERRUPTED
-    dice = _text(card.overlap["patient"]["dice"])
+    lines = [
+        f"Dice by patient{f', {name}' if len(cards) > 1 else ''} "
+        + _text(card.overlap["patient"]["dice"])
+        for name, card in cards.items()
+    ]
     where = os.fsencode(card_page).decode(errors="backslashreplace")
-    sys.stdout.write(f"Dice by patient {dice}\n{where}\n")
+    sys.stdout.write("\n".join([*lines, where, ""]))
     return 0
 
 

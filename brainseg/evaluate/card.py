@@ -78,6 +78,17 @@ def card(measured: Measured, rules: Rules, *, val: Histogram | None, tta: bool) 
     )
 
 
+def overall(measured: Mapping[str, Measured]) -> Estimate:
+    """Dice by patient: the mean over its regions, then over patients."""
+    each = [_column(one, "dice") for one in measured.values()]
+    silent = [overlap.scores(overlap.nothing(_volumes(one)))["dice"] for one in measured.values()]
+    return mean(np.mean(each, axis=0)).estimate(float(np.mean(silent)))
+
+
+def _volumes(measured: Measured) -> overlap.Counts:
+    return overlap.total(measured.counts, measured.patient_of)
+
+
 def _overlap(measured: Measured) -> dict[str, Scores]:
     levels = overlap.by_level(measured.counts, measured.patient_of)
     baseline = overlap.by_level(overlap.nothing(measured.counts), measured.patient_of)
@@ -88,8 +99,7 @@ def _overlap(measured: Measured) -> dict[str, Scores]:
 
 
 def _medians(measured: Measured) -> Scores:
-    volumes = overlap.total(measured.counts, measured.patient_of)
-    silent = overlap.scores(overlap.nothing(volumes))["dice"]
+    silent = overlap.scores(overlap.nothing(_volumes(measured)))["dice"]
     dice = median(_column(measured, "dice")).estimate(median(silent).value)
     hd95 = median(_column(measured, "hd95_px")).estimate(nothing=measured.diagonal)
     return {"dice": dice, "hd95_px": hd95}

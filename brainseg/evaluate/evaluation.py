@@ -22,8 +22,8 @@ from brainseg.inference import Rows, Volume, volumes
 log = logging.getLogger(__name__)
 
 
-def evaluate(request: Request) -> Card:
-    """Evaluate runs and write `request.folder`, whole or not at all.
+def evaluate(request: Request) -> dict[str, Card]:
+    """Evaluate runs and write `request.folder`, whole or not at all; a card of each region.
 
     Raises:
         ValueError: a run, the scans or the folder cannot be used; names it, and the remedy.
@@ -47,22 +47,24 @@ def evaluate(request: Request) -> Card:
         predicted = _predicted(runs, scans, rows, request.split, tta=request.tta)
         measured = measure(predicted, request.rules)
         measured = with_parts(measured, runs, request.split, elsewhere=not own)
-        val: Histogram | None = measured.histogram
+        val: dict[str, Histogram] = {name: each.histogram for name, each in measured.items()}
         said = ""
         if not own or request.split != "val":
             val, said = _val(runs, scans, request, own=own)
-        scored = card(measured, request.rules, val=val, tta=request.tta)
-        write(
-            folder,
-            card=scored,
-            measured=measured,
-            facts=facts(request, runs, scans[0], measured, said),
-            figures={
-                **charts(measured.patients, measured.histogram, val, request.split),
-                **pictures(scans[0], measured.patients, measured.strips),
-            },
-        )
-    return scored
+        cards = {
+            name: card(each, request.rules, val=val.get(name), tta=request.tta)
+            for name, each in measured.items()
+        }
+        figures = {
+            name: {
+                **charts(each.patients, each.histogram, val.get(name), request.split),
+                **pictures(scans[0], each.patients, each.strips, name),
+            }
+            for name, each in measured.items()
+        }
+        about = facts(request, runs, scans[0], measured, said)
+        write(folder, cards=cards, measured=measured, facts=about, figures=figures)
+    return cards
 
 
 def _predicted(
@@ -70,20 +72,21 @@ def _predicted(
 ) -> Iterator[Volume]:
     members = [(run.model, own) for run, own in zip(runs, scans, strict=True)]
     patients = int(scans[0].index["patient"].iloc[rows].nunique())
-    found = volumes(members, rows, tta=tta)
-    bar = tqdm(found, f"predicting {what}", patients, unit="patient", leave=False, disable=None)
+    found, regions = volumes(members, rows, tta=tta), len(scans[0].regions)
+    unit, total = "patient" if regions == 1 else "region", patients * regions
+    bar = tqdm(found, f"predicting {what}", total, unit=unit, leave=False, disable=None)
     yield from bar
 
 
 def _val(
     runs: Sequence[Trained], scans: Sequence[Scans], request: Request, *, own: bool
-) -> tuple[Histogram | None, str]:
-    """The probabilities on val, on which the threshold is chosen, and what to say of them.
+) -> tuple[dict[str, Histogram], str]:
+    """The probabilities on val, on which thresholds are chosen, by region; what to say of them.
 
     Those of the training's own scans; where these are gone, of the patients of val under `root`.
     """
     if any(run.members != runs[0].members for run in runs):
-        return None, ""
+        return {}, ""
     said = ""
     if not own:
         try:
@@ -92,10 +95,13 @@ def _val(
             said = f"no threshold from the scans of the training: {error}"
             log.warning(said)
     if not own and not _has_val(runs[0], scans[0]):
-        return None, said
+        return {}, said
     rows = select(runs, scans[0].index, "val", elsewhere=not own)
     predicted = _predicted(runs, scans, rows, "val, for its threshold", tta=request.tta)
-    return together([histogram(volume.probs, volume.target) for volume in predicted]), said
+    found: dict[str, list[Histogram]] = {}
+    for volume in predicted:
+        found.setdefault(volume.region, []).append(histogram(volume.probs, volume.target))
+    return {region: together(each) for region, each in found.items()}, said
 
 
 def _has_val(run: Trained, scans: Scans) -> bool:

@@ -1,9 +1,11 @@
 """What was evaluated and how, in words and as plain data."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
+
+import pandas as pd
 
 from brainseg.data.cache import Scans
 from brainseg.evaluate.measure import Measured
@@ -17,19 +19,25 @@ FEW = 10  # patients
 
 
 def with_parts(
-    measured: Measured, runs: Sequence[Trained], split: str, *, elsewhere: bool
-) -> Measured:
+    measured: Mapping[str, Measured], runs: Sequence[Trained], split: str, *, elsewhere: bool
+) -> dict[str, Measured]:
     """The same, with a column `part`: where each patient is in the runs' splits, or `new`."""
-    names = measured.patients["patient"].tolist()
-    slices = runs[0].leaky and not elsewhere  # a patient's are in all parts
-    of = [split] * len(names) if slices else parts(runs, names)
-    table = measured.patients.copy()
-    table.insert(2, "part", of)
-    return replace(measured, patients=table)
+    found = {}
+    for region, each in measured.items():
+        names = each.patients["patient"].tolist()
+        slices = runs[0].leaky and not elsewhere  # a patient's are in all parts
+        table = each.patients.copy()
+        table.insert(3, "part", [split] * len(names) if slices else parts(runs, names))
+        found[region] = replace(each, patients=table)
+    return found
 
 
 def facts(
-    request: Request, runs: Sequence[Trained], scans: Scans, measured: Measured, of_val: str = ""
+    request: Request,
+    runs: Sequence[Trained],
+    scans: Scans,
+    measured: Mapping[str, Measured],
+    of_val: str = "",
 ) -> dict[str, Any]:
     """`title`, `lines` and `warnings` to read, and the rest to look up.
 
@@ -37,16 +45,18 @@ def facts(
         request: what was asked for.
         runs: in its order.
         scans: that were scored.
-        measured: with the parts of its patients.
+        measured: by region, with the parts of its patients.
         of_val: what to say of the patients that the threshold is chosen on.
     """
-    patients = measured.patients
-    tumour = int((measured.slices["target"] > 0).sum())
+    first = next(iter(measured.values()))
+    patients, slices = first.patients, len(first.slices)
+    any_region = pd.concat([each.slices["target"] for each in measured.values()], axis=1)
+    tumour = int((any_region > 0).any(axis=1).sum())
     where = f"{request.root}" if request.root else "the scans of the training"
     lines = [
         *(f"run {run.folder.resolve().name}: {_settings(run)}" for run in runs),
         f"checkpoint {request.checkpoint}, split {request.split}, on {where}: "
-        f"{len(patients)} patients, {len(measured.slices)} slices, {tumour} of them with tumour",
+        f"{len(patients)} patients, {slices} slices, {tumour} of them with tumour",
         f"threshold 0.5; surface Dice within {request.rules.tolerance:g} pixels",
         _spacing(request),
         f"made with `{request.command}`, {datetime.now(UTC).isoformat(timespec='seconds')}",
@@ -54,7 +64,8 @@ def facts(
     lines += [of_val] if of_val else []
     if request.split == "all":
         lines.append("the threshold below is chosen on val, which may be among them")
-        by_part = patients.groupby("part", sort=False)["dice"].agg(["size", "mean"])
+        every = pd.concat([each.patients for each in measured.values()])
+        by_part = every.groupby("part", sort=False).agg({"patient": "nunique", "dice": "mean"})
         lines += [
             f"{part}: {n} patients, Dice {dice:.3f}" for part, n, dice in by_part.itertuples()
         ]
@@ -72,7 +83,7 @@ def facts(
         "tolerance": request.rules.tolerance,
         "spacing": request.rules.spacing,
         "patients": len(patients),
-        "slices": len(measured.slices),
+        "slices": slices,
         "precision": [run.precision for run in runs],
         "hardware": describe("gpu" if runs[0].module.device.type == "cuda" else "cpu"),
         **CODE,

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from brainseg.data.store import replacing
 from brainseg.evaluate.calibration import reliability
-from brainseg.evaluate.card import Card
+from brainseg.evaluate.card import Card, overall
 from brainseg.evaluate.measure import COUNTS, Measured
 from brainseg.evaluate.page import page
 from brainseg.files import only_one
@@ -46,22 +46,46 @@ def claimed(folder: Path) -> Iterator[Path]:
 def write(
     folder: Path,
     *,
-    card: Card,
-    measured: Measured,
+    cards: Mapping[str, Card],
+    measured: Mapping[str, Measured],
     facts: Mapping[str, Any],
-    figures: Mapping[str, Figure],
+    figures: Mapping[str, Mapping[str, Figure]],
 ) -> None:
-    """Write `card.json`, `card.md`, `patients.csv`, `slices.csv` and `figures/*.png`."""
-    numbers = {"about": facts, **asdict(card), "reliability": _reliability(measured)}
-    numbers["figures"] = list(figures)
+    """Write `card.json`, `card.md`, `patients.csv`, `slices.csv` and `figures/*.png`.
+
+    Args:
+        folder: empty.
+        cards: by region, as the others; of several, a figure's name ends in that of its region.
+        measured: what the cards were worked out from.
+        facts: what stands beside them.
+        figures: by region, then by name.
+    """
+    drawn = {
+        region: {f"{name}-{region}" if len(cards) > 1 else name: each for name, each in of.items()}
+        for region, of in figures.items()
+    }
+    names = {region: list(each) for region, each in drawn.items()}
+    dice = overall(measured)
+    regions = {
+        region: asdict(card) | {"reliability": _reliability(measured[region])}
+        for region, card in cards.items()
+    }
+    numbers = {"about": facts, "dice": asdict(dice), "regions": regions, "figures": names}
     (folder / CARD).write_text(json.dumps(_plain(numbers), indent=1))
-    text = page(card, facts, list(figures))
+    text = page(cards, dice, facts, names)
     (folder / "card.md").write_text(text, encoding="utf-8", errors="backslashreplace")
-    _single(measured.patients).to_csv(folder / "patients.csv", index=False)
-    _single(measured.slices).to_csv(folder / "slices.csv", index=False)
+    for table in ("patients", "slices"):
+        every = pd.concat([getattr(each, table) for each in measured.values()])
+        every = every.sort_values("patient", kind="stable", key=_first_seen)
+        _single(every).to_csv(folder / f"{table}.csv", index=False)
     (folder / "figures").mkdir()
-    for name, figure in figures.items():
+    for name, figure in ((n, each) for of in drawn.values() for n, each in of.items()):
         figure.savefig(folder / "figures" / f"{name}.png", dpi=150)
+
+
+def _first_seen(names: "pd.Series[str]") -> "pd.Series[int]":
+    """For a sort that keeps the order in which the patients came."""
+    return pd.Series(pd.factorize(names)[0], names.index)
 
 
 def _refuse_foreign(folder: Path) -> None:

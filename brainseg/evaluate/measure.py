@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -41,7 +42,7 @@ class Strip:
 
 @dataclass(frozen=True)
 class Measured:
-    """All that is kept of the predictions.
+    """All that is kept of the predictions of one region.
 
     Attributes:
         patients: a row a patient, in the order of the volumes.
@@ -72,33 +73,53 @@ class Measured:
         return self.slices["patient"].map(number).to_numpy(np.int64)
 
 
-def measure(volumes: Iterable[Volume], rules: Rules) -> Measured:
-    """Score volumes one after the other; none is kept."""
-    patients, slices, histograms, plain = [], [], [], []
-    strips: dict[str, Strip] = {}
-    diagonal = float("nan")
+class _One(NamedTuple):
+    """What `Measured` keeps, of one patient."""
+
+    patient: dict[str, object]
+    slices: pd.DataFrame
+    histogram: Histogram
+    strip: Strip
+    plain: Counts
+    diagonal: float
+
+
+def measure(volumes: Iterable[Volume], rules: Rules) -> dict[str, Measured]:
+    """Score volumes one after the other, by region; none is kept."""
+    found: dict[str, list[_One]] = {}
     for volume in volumes:
-        diagonal = surface.diagonal(volume.target.shape[1:])
-        preds = volume.probs > THRESHOLD
-        by_slice = _slices(volume, preds, rules)
-        slices.append(by_slice)
-        patients.append(_patient(volume, preds, by_slice, rules))
-        histograms.append(histogram(volume.probs, volume.target))
-        plain.append(count_slices(volume.plain > THRESHOLD, volume.target).sum(0))
-        strips[volume.patient] = _strip(volume, preds)
+        found.setdefault(volume.region, []).append(_one(volume, rules))
+    return {region: _together(each) for region, each in found.items()}
+
+
+def _one(volume: Volume, rules: Rules) -> _One:
+    preds = volume.probs > THRESHOLD
+    by_slice = _slices(volume, preds, rules)
+    return _One(
+        _patient(volume, preds, by_slice, rules),
+        by_slice,
+        histogram(volume.probs, volume.target),
+        _strip(volume, preds),
+        count_slices(volume.plain > THRESHOLD, volume.target).sum(0),
+        surface.diagonal(volume.target.shape[1:]),
+    )
+
+
+def _together(each: list[_One]) -> Measured:
     return Measured(
-        pd.DataFrame(patients),
-        pd.concat(slices, ignore_index=True),
-        together(histograms),
-        strips,
-        np.stack(plain),
-        diagonal,
+        pd.DataFrame([one.patient for one in each]),
+        pd.concat([one.slices for one in each], ignore_index=True),
+        together([one.histogram for one in each]),
+        {str(one.patient["patient"]): one.strip for one in each},
+        np.stack([one.plain for one in each]),
+        each[-1].diagonal,
     )
 
 
 def _slices(volume: Volume, preds: NDArray[np.bool_], rules: Rules) -> pd.DataFrame:
     counts = count_slices(preds, volume.target)
-    table = pd.DataFrame({"patient": volume.patient, "slice": volume.numbers})
+    names = {"patient": volume.patient, "region": volume.region}
+    table = pd.DataFrame(names | {"slice": volume.numbers})
     table[list(COUNTS)] = counts
     table = table.assign(**scores(counts))
     table[["hd95_px", "surface_dice"]] = surface.of_slices(
@@ -111,8 +132,8 @@ def _patient(
     volume: Volume, preds: NDArray[np.bool_], by_slice: pd.DataFrame, rules: Rules
 ) -> dict[str, object]:
     counts = by_slice[list(COUNTS)].sum().to_numpy(np.int64)
-    row: dict[str, object] = {"patient": volume.patient, "institution": volume.institution}
-    row["missing"] = volume.missing
+    row: dict[str, object] = {"patient": volume.patient, "region": volume.region}
+    row |= {"institution": volume.institution, "missing": volume.missing}
     row |= {"slices": len(by_slice)} | dict(zip(COUNTS, counts.tolist(), strict=True))
     row |= {name: float(value) for name, value in scores(counts).items()}
     row |= _surface(volume, preds, by_slice, rules)

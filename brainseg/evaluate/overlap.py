@@ -16,6 +16,7 @@ Counts = NDArray[np.int64]
 NAMES = ("dice", "iou", "mean_iou", "precision", "recall", "accuracy")
 LEVELS = {
     "patient": "**by patient**, the whole volume",
+    "patient_having": "by patient who has the region",
     "tumour_slice": "by slice with tumour",
     "slice_empty_1": "by slice; truth and prediction empty: 1",
     "slice_empty_0": "by slice; truth and prediction empty: 0",
@@ -54,7 +55,7 @@ def total(counts: Counts, patient: NDArray[np.int64]) -> Counts:
 
 
 def by_level(counts: Counts, patient: NDArray[np.int64]) -> dict[str, dict[str, Estimand]]:
-    """Every score at every level of `LEVELS`.
+    """Every score at every level of `LEVELS`; `patient_having` where a patient has none of it.
 
     Args:
         counts: of each slice [N, 4].
@@ -65,8 +66,11 @@ def by_level(counts: Counts, patient: NDArray[np.int64]) -> dict[str, dict[str, 
     silent = (counts[:, 1] == 0) & ~target  # nothing found on an empty slice
     everywhere = np.ones_like(silent)
     as_0 = {n: np.where(silent, _SILENT_AS_0.get(n, v), v) for n, v in by_slice.items()}
-    return {
-        "patient": {name: mean(values) for name, values in scores(volumes).items()},
+    by_patient, having = scores(volumes), volumes[:, 2] > 0
+    levels = {"patient": {name: mean(values) for name, values in by_patient.items()}}
+    if not having.all():
+        levels["patient_having"] = {n: mean(values[having]) for n, values in by_patient.items()}
+    return levels | {
         "tumour_slice": _over_slices(by_slice, patient, target),
         "slice_empty_1": _over_slices(by_slice, patient, everywhere),
         "slice_empty_0": _over_slices(as_0, patient, everywhere),

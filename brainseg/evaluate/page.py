@@ -40,16 +40,35 @@ _TITLES = {
 _HEAD = ["", "", "predicting nothing", "patients", "note"]
 
 
-def page(card: Card, facts: Mapping[str, Any], figures: Sequence[str]) -> str:
+def page(
+    cards: Mapping[str, Card],
+    dice: Estimate,
+    facts: Mapping[str, Any],
+    figures: Mapping[str, Sequence[str]],
+) -> str:
     """The page, by `card.md.jinja`.
 
     Args:
-        card: its scores.
+        cards: the scores of each region.
+        dice: by patient, the mean over regions.
         facts: `title`, `lines` (what was scored and how) and `warnings`.
-        figures: names of the pictures beside the page, without `figures/` and `.png`.
+        figures: of each region the names of its pictures beside the page, without `figures/` and
+            `.png`.
     """
     folder = Path(__file__).parent
     environment = Environment(loader=FileSystemLoader(folder), undefined=StrictUndefined)
+    return environment.get_template("card.md.jinja").render(
+        facts=facts,
+        dice=dice,
+        regions={
+            name: _of_region(card) | {"figures": figures[name]} for name, card in cards.items()
+        },
+        table=lambda scores: _filled([_HEAD, *_rows(scores)]),
+        shown=_shown,
+    )
+
+
+def _of_region(card: Card) -> dict[str, Any]:
     overlap = [
         [
             LEVELS[level],
@@ -71,17 +90,12 @@ def page(card: Card, facts: Mapping[str, Any], figures: Sequence[str]) -> str:
         *_rows(card.lesions, precision="predicted lesions that are true"),
         *_rows(card.false_alarms),
     ]
-    return environment.get_template("card.md.jinja").render(
-        card=card,
-        facts=facts,
-        figures=figures,
-        dice=card.overlap["patient"]["dice"],
-        overlap=_filled([[*head, "patients", "note"], *overlap]),
-        overlap_of_nothing=[head, *nothing],
-        rest=_filled([_HEAD, *rest]),
-        table=lambda scores: _filled([_HEAD, *_rows(scores)]),
-        shown=_shown,
-    )
+    return {
+        "card": card,
+        "overlap": _filled([[*head, "patients", "note"], *overlap]),
+        "overlap_of_nothing": [head, *nothing],
+        "rest": _filled([_HEAD, *rest]),
+    }
 
 
 def _rows(scores: Scores, before: str = "", **renamed: str) -> list[list[str]]:

@@ -31,7 +31,7 @@ def chosen(patients: pd.DataFrame) -> dict[str, list[str]]:
 
 
 def pictures(
-    scans: Scans, patients: pd.DataFrame, strips: Mapping[str, Strip]
+    scans: Scans, patients: pd.DataFrame, strips: Mapping[str, Strip], region: str
 ) -> dict[str, Figure]:
     """A picture of the best, the median and the worst patients each, by file name.
 
@@ -39,7 +39,9 @@ def pictures(
         scans: prepared; the originals are read from their files.
         patients: a row a patient, with patient, dice, target and predicted.
         strips: slices to show, by patient.
+        region: that they are of.
     """
+    channel = scans.regions.index(region)
     rows = patients.set_index("patient")
     files = {patient.name: patient for patient in scans.reader.find(scans.root).patients}
     figures = {}
@@ -53,7 +55,7 @@ def pictures(
             _show(
                 block.subplots(2, SHOWN),
                 originals(scans, files[name], numbers),
-                scans.original_masks(strips[name].rows),
+                scans.original_masks(strips[name].rows)[:, channel],
                 strips[name].preds,
                 numbers,
             )

@@ -52,6 +52,11 @@ def out_of_fold(cells: Sequence[RunFolder]) -> dict[str, Any]:
         if twice := sorted(set(members["test"]) & tested.keys()):
             raise ValueError(f"{cell.path} tests {twice[0]}, which another fold has tested")
         segmenter = as_published(cell)
+        if len(segmenter.regions) > 1:
+            raise ValueError(
+                f"{cell.path} segments {', '.join(segmenter.regions)}; folds are scored on one "
+                "region: export a run, or train with data.regions=[one]"
+            )
         config = cell.config or {}
         val = [
             _histogram(segmenter, [scan], target)
@@ -94,7 +99,9 @@ def patients(
     for name in tqdm(names, "scoring out of fold", unit="patient", delay=2, disable=None):
         images, masks = scans.reader.read(known[name])
         sequences = {each: images[..., k] for k, each in enumerate(scans.reader.modalities)}
-        yield Scan(name, sequences, {}), masks.astype(bool)
+        region = (config["data"].get("regions") or scans.reader.regions)[0]
+        bit = scans.reader.regions.index(region)
+        yield Scan(name, sequences, {}), (masks >> bit & 1).astype(bool)
 
 
 def as_published(cell: RunFolder) -> Segmenter:
@@ -111,12 +118,12 @@ def _slice(scan: Scan, k: int) -> Scan:
 
 def _histogram(segmenter: Segmenter, scans: Sequence[Scan], target: NDArray[np.bool_]) -> Histogram:
     """Of a patient, whose slices are one scan or several."""
-    return histogram(np.concatenate([segmenter.probabilities(each) for each in scans]), target)
+    return histogram(np.concatenate([segmenter.probabilities(each)[0] for each in scans]), target)
 
 
 def volume_dice(segmenter: Segmenter, scans: Sequence[Scan], target: NDArray[np.bool_]) -> float:
     """Dice of a patient, whose slices are one scan or several."""
-    masks = [segmenter.mask(segmenter.probabilities(each)) for each in scans]
+    masks = [segmenter.mask(segmenter.probabilities(each))[0] for each in scans]
     both = (np.concatenate(masks), target)
     pair = (torch.from_numpy(each).flatten(0, 1)[None, None] for each in both)
     return float(dice(count(*pair)))

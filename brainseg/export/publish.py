@@ -8,6 +8,7 @@ from typing import Any
 from safetensors.torch import save_file
 
 from brainseg.config import instantiate
+from brainseg.data.reader import labels_of
 from brainseg.files import write_whole
 from brainseg.inference import THRESHOLD
 from brainseg.predict.published import CARD, FORMAT, LICENCE, TENSORS, digest, plain
@@ -83,13 +84,15 @@ def _recipe(cell: RunFolder) -> str:
 def _card(run: RunFolder, which: str) -> dict[str, Any]:
     metrics, config = run.required_metrics, run.config or {}
     reader = instantiate(config["data"]["reader"])
+    regions = list(config["data"].get("regions") or reader.regions)
     return {
         "format": FORMAT,
         "options": {"model": run.choices.get("model", "unet"), "norm": run.choices["norm"]},
         "network": plain(config["model"]["net"], "norm", "pretrained"),
         "norm": plain(config["norm"]),
         "channels": [ALIASES.get(each, each) for each in reader.modalities],
-        "regions": config["data"].get("regions") or list(reader.regions[:1]),
+        "regions": regions,
+        "labels": labels_of(reader.bits, reader.regions, regions),
         "preprocessing": load_checkpoint(run.path / which)["preprocessing"],
         "threshold": THRESHOLD,
         "temperature": 1.0,

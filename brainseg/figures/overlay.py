@@ -1,5 +1,7 @@
 """Arrays in, pictures out: masks over scans."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -9,6 +11,8 @@ from torchvision.utils import draw_segmentation_masks, make_grid
 MISS = "#E61A1A"  # truth only
 FALSE_ALARM = "#1AD933"  # prediction only
 HIT = "#FFE61A"  # both: red and green make yellow
+# of regions, in their order
+REGIONS = ("#ff3b30", "#ffd60a", "#32d74b", "#64d2ff", "#ff9f0a", "#bf5af2", "#ff6482", "#ffffff")
 
 
 def overlay(
@@ -30,14 +34,34 @@ def overlay(
     Returns:
         [H, W, 3] in [0, 1].
     """
+    parts = np.stack([target & ~preds, preds & ~target, preds & target])
+    return painted(image, parts, (MISS, FALSE_ALARM, HIT), opacity)
+
+
+def painted(
+    image: NDArray[np.floating],
+    masks: NDArray[np.bool_],
+    colours: Sequence[str],
+    opacity: float = 0.55,
+) -> NDArray[np.float32]:
+    """A scan with masks on it, each in its colour; later ones cover those before.
+
+    Args:
+        image: one modality [H, W], any range; shown from its least to its 99.5th percentile.
+        masks: [K, H, W].
+        colours: at least K, as Matplotlib names them.
+        opacity: of the colours, 0 to 1.
+
+    Returns:
+        [H, W, 3] in [0, 1].
+    """
     low, high = float(image.min()), float(np.percentile(image, 99.5))
     grey = np.clip((image - low) / max(high - low, 1e-6), 0, 1)
-    regions = np.stack([target & ~preds, preds & ~target, preds & target])
     drawn: Tensor = draw_segmentation_masks(
         torch.from_numpy(grey).float().expand(3, -1, -1),
-        torch.from_numpy(regions),
+        torch.from_numpy(masks),
         alpha=opacity,
-        colors=[MISS, FALSE_ALARM, HIT],
+        colors=list(colours[: len(masks)]),
     )
     return drawn.permute(1, 2, 0).numpy()
 

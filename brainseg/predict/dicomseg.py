@@ -1,5 +1,6 @@
 """A mask as DICOM-SEG that refers to the slices it was made from; highdicom writes it."""
 
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -12,13 +13,16 @@ from brainseg.predict.scan import FLAIR, Scan
 NEEDED = "--dicom-seg needs highdicom; pip install 'brainseg[dicom-seg]'"
 
 
-def write_dicom_seg(scan: Scan, mask: NDArray[np.bool_], path: Path) -> Path | None:
-    """Write one segment of a DICOM series; None, and a note in the scan, where it is none.
+def write_dicom_seg(
+    scan: Scan, mask: NDArray[np.bool_], path: Path, regions: Sequence[str]
+) -> Path | None:
+    """Write a segment a region of a DICOM series; None, and a note in the scan, where it is none.
 
     Args:
         scan: the case.
-        mask: [D, H, W], with at least one slice.
+        mask: [K, D, H, W], with at least one slice.
         path: ending in .dcm.
+        regions: K names.
 
     Raises:
         ValueError: highdicom is not installed, or refuses the series.
@@ -36,14 +40,18 @@ def write_dicom_seg(scan: Scan, mask: NDArray[np.bool_], path: Path) -> Path | N
         version=version("brainseg"),
         family=codes.cid7162.ArtificialIntelligence,
     )
-    segment = hd.seg.SegmentDescription(
-        segment_number=1,
-        segment_label="FLAIR abnormality",
-        segmented_property_category=codes.SCT.MorphologicallyAbnormalStructure,
-        segmented_property_type=codes.SCT.Lesion,
-        algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
-        algorithm_identification=algorithm,
-    )
+    segments = [
+        hd.seg.SegmentDescription(
+            segment_number=number,
+            segment_label="FLAIR abnormality" if region == "tumour" else region,
+            segmented_property_category=codes.SCT.MorphologicallyAbnormalStructure,
+            segmented_property_type=codes.SCT.Lesion,
+            algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
+            algorithm_identification=algorithm,
+        )
+        for number, region in enumerate(regions, 1)
+    ]
+    own = [scan.back(each).transpose(2, 1, 0) for each in mask]  # [slice, row, column]
     sources = [pydicom.dcmread(each) for each in files]
     for each in sources:
         if (named := str(each.get("PatientName", ""))) and "^" not in named:
@@ -51,9 +59,9 @@ def write_dicom_seg(scan: Scan, mask: NDArray[np.bool_], path: Path) -> Path | N
     try:
         result = hd.seg.Segmentation(
             source_images=sources,
-            pixel_array=scan.back(mask).transpose(2, 1, 0).astype(np.uint8),  # [slice, row, column]
+            pixel_array=np.stack(own, axis=-1).astype(np.uint8),
             segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
-            segment_descriptions=[segment],
+            segment_descriptions=segments,
             series_instance_uid=hd.UID(),
             series_number=9001,
             sop_instance_uid=hd.UID(),

@@ -77,14 +77,14 @@ def _back(image: Any, values: NDArray[Any]) -> NDArray[Any]:
     return np.flip(values, flipped).transpose(np.argsort(order))
 
 
-def _write(image: Any, values: NDArray[Any], stem: Path) -> list[Path]:
-    """uint8 for a mask, float32 for probabilities; shape, affine, qform and sform of the input."""
-    dtype = np.uint8 if values.dtype == np.bool_ else np.float32
+def _write(image: Any, values: NDArray[Any], stem: Path, what: str) -> list[Path]:
+    """uint8 for masks and labels, else float32; shape, affine, qform and sform of the input."""
+    dtype = np.uint8 if values.dtype in (np.bool_, np.uint8) else np.float32
     header = image.header.copy()
     header.set_data_dtype(dtype)
     header.set_slope_inter(1, 0)
     header["cal_min"] = header["cal_max"] = 0
-    path = stem.with_name(f"{stem.name}.nii.gz")
+    path = stem.with_name(f"{stem.name}_{what}.nii.gz")
     partial_path = path.with_name(f".{path.name}.part.nii.gz")
     nib.save(image.__class__(_back(image, values).astype(dtype), None, header), partial_path)
     written: Any = nib.load(partial_path)

@@ -55,19 +55,22 @@ def read(name: str, paths: Sequence[Path]) -> Scan:
     return Scan(name, sequences, dict.fromkeys(sequences, paths), write, notes=notes)
 
 
-def _write(paths: list[Path], counts: list[int], values: NDArray[Any], stem: Path) -> list[Path]:
-    """Masks of 0 and 255 beside names like the scans'; probabilities as 32 bit TIFF."""
+def _write(
+    paths: list[Path], counts: list[int], values: NDArray[Any], stem: Path, what: str
+) -> list[Path]:
+    """Masks of 0 and 255 beside names like the scans', or labels; probabilities as 32 bit TIFF."""
     written, first = [], 0
     for path, count in zip(paths, counts, strict=True):
         part = values[first : first + count]
         first += count
-        single = stem.name if len(paths) == 1 else f"{path.stem}{_suffix(stem.name)}"
         ending = path.suffix.lower() if path.suffix.lower() in (".png", ".tif", ".tiff") else ".png"
         if values.dtype == np.bool_:
-            pages = [Image.fromarray(np.where(page, 255, 0).astype(np.uint8)) for page in part]
-        else:
-            pages, ending = [Image.fromarray(page.astype(np.float32)) for page in part], ".tif"
-        target = stem.with_name(f"{single}{ending}")
+            part = np.where(part, 255, 0).astype(np.uint8)
+        elif values.dtype != np.uint8:
+            part, ending = part.astype(np.float32), ".tif"
+        pages = [Image.fromarray(page) for page in part]
+        name = stem.name if len(paths) == 1 else path.stem
+        target = stem.with_name(f"{name}_{what}{ending}")
         partial_path = target.with_name(f".{target.name}.part")
         kind = "PNG" if ending == ".png" else "TIFF"
         more = {"save_all": True, "append_images": pages[1:]} if len(pages) > 1 else {}
@@ -75,8 +78,3 @@ def _write(paths: list[Path], counts: list[int], values: NDArray[Any], stem: Pat
         partial_path.replace(target)
         written.append(target)
     return written
-
-
-def _suffix(name: str) -> str:
-    """What the command puts behind the name of a case: `_mask` or `_probabilities`."""
-    return f"_{name.rpartition('_')[2]}"

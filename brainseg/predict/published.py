@@ -47,6 +47,11 @@ def load_published(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
         net = _network(card)
         net.load_state_dict(load_file(folder / TENSORS))  # float16 becomes float32
         card["channels"] = list(map(str, card["channels"]))
+        card["regions"] = list(map(str, card["regions"]))
+        labels = card.get("labels") or {card["regions"][0]: 1}  # none up to revision 56d7aae
+        card["labels"] = {str(region): int(label) for region, label in labels.items()}
+        if labels.keys() != set(card["regions"]) or not all(0 < n < 256 for n in labels.values()):
+            raise ValueError(f"labels {labels} of regions {card['regions']}")
         card |= {key: float(card[key]) for key, _ in RANGES} | {"tta": bool(card["tta"])}
         if wrong := [key for key, (low, high) in RANGES if not low <= card[key] <= high]:
             raise ValueError(f"{wrong[0]} {card[wrong[0]]}")
@@ -81,8 +86,8 @@ def _network(card: dict[str, Any]) -> nn.Module:
     )
     network = network["net"] | plain(card["network"])
     norm |= plain(card["norm"])
-    channels = len(card["preprocessing"]["channels"])
-    net: nn.Module = _built(network | {"in_channels": channels, "norm": _built(norm)})
+    network |= {"in_channels": len(card["preprocessing"]["channels"]), "norm": _built(norm)}
+    net: nn.Module = _built(network | {"out_channels": len(card["regions"])})
     return net
 
 

@@ -15,17 +15,32 @@ from brainseg.files import write_whole
 from brainseg.predict.scan import Scan, bounds
 
 REPORT, STATISTICS = "report.json", "statistics.csv"
-COLUMNS = ("name", "pixels", "ml", "components", "slices", "slices_with_tumour", "box", "missing")
+_OF_A_MASK = ("pixels", "ml", "components", "box", "slices_with_tumour")
+COLUMNS = ("name", "region", *_OF_A_MASK, "slices", "missing", "failed")
 
 
-def measure(scan: Scan, mask: NDArray[np.bool_], order: Sequence[str]) -> dict[str, Any]:
-    """What a mask holds.
+def measure(
+    scan: Scan, mask: NDArray[np.bool_], order: Sequence[str], regions: Sequence[str]
+) -> dict[str, Any]:
+    """What a mask holds: of all regions together, and of each under `regions`.
 
     Args:
         scan: the case.
-        mask: [D, H, W].
+        mask: [K, D, H, W].
         order: the sequences that the network sees.
+        regions: K names.
     """
+    return {
+        **_of_a_mask(scan, np.logical_or.reduce(mask)),
+        "slices": mask.shape[1],
+        "regions": {name: _of_a_mask(scan, each) for name, each in zip(regions, mask, strict=True)},
+        "sequences": {name: list(map(str, paths)) for name, paths in scan.files.items()},
+        "missing": scan.missing(order),
+        "notes": scan.notes,
+    }
+
+
+def _of_a_mask(scan: Scan, mask: NDArray[np.bool_]) -> dict[str, Any]:
     pixels = int(np.count_nonzero(mask))
     box = bounds(mask)
     inside = mask[tuple(slice(low, high + 1) for low, high in box)]
@@ -39,21 +54,20 @@ def measure(scan: Scan, mask: NDArray[np.bool_], order: Sequence[str]) -> dict[s
         "box": box
         if pixels
         else None,  # first and last slice, row and column, from 0, as the preview shows them
-        "slices": len(mask),
         "slices_with_tumour": int(inside.any((1, 2)).sum()),
-        "sequences": {name: list(map(str, paths)) for name, paths in scan.files.items()},
-        "missing": scan.missing(order),
-        "notes": scan.notes,
     }
 
 
 def statistics(folder: Path, cases: Sequence[Mapping[str, Any]]) -> Path:
-    """Write a row of each case, of what `measure` found; `failed` says why there is nothing."""
+    """Write a row of each case and region; `failed` says why there is nothing."""
     import pandas as pd
 
-    columns = [*COLUMNS, "failed"]
-    rows = [{key: case.get(key) for key in columns} for case in cases]
-    pd.DataFrame(rows, columns=columns).to_csv(folder / STATISTICS, index=False)
+    rows = [
+        {**case, "region": region, **found}
+        for case in cases
+        for region, found in case.get("regions", {"": {}}).items()
+    ]
+    pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(folder / STATISTICS, index=False)
     return folder / STATISTICS
 
 

@@ -150,17 +150,25 @@ def _segment(case: Case, segmenter: Segmenter, options: argparse.Namespace) -> d
     scan.notes.extend(unlike(scan, segmenter.known))
     probs = segmenter.probabilities(scan, tta=options.tta)
     mask = segmenter.mask(probs, options.threshold)
-    written = scan.write(mask, options.out / f"{case.name}_mask")
-    if options.probabilities:
-        probs = calibrated(probs, segmenter.temperature)
-        written += scan.write(probs, options.out / f"{case.name}_probabilities")
-    if options.dicom_seg and (seg := write_dicom_seg(scan, mask, options.out / f"{case.name}.dcm")):
-        written.append(seg)
+    stem, regions = options.out / case.name, segmenter.regions
+    several = len(regions) > 1
+    written = scan.write(segmenter.label_map(mask), stem, "labels") if several else []
+    for k, region in enumerate(regions):
+        prefix = f"{region}_" if several else ""
+        written += scan.write(mask[k], stem, f"{prefix}mask")
+        if options.probabilities:
+            each = calibrated(probs[k], segmenter.temperature)
+            written += scan.write(each, stem, f"{prefix}probabilities")
+    if options.dicom_seg:
+        path = stem.with_name(f"{case.name}.dcm")
+        seg = write_dicom_seg(scan, mask, path, regions)
+        written += [seg] if seg else []
     if options.preview:
         from brainseg.predict.preview import write_preview  # Matplotlib
 
-        written.append(write_preview(scan, mask, options.out / f"{case.name}_preview.png"))
-    measured = report.measure(scan, mask, segmenter.used())
+        path = stem.with_name(f"{case.name}_preview.png")
+        written.append(write_preview(scan, mask, path, regions))
+    measured = report.measure(scan, mask, segmenter.used(), regions)
     return {"written": [str(path) for path in written], **measured}
 
 
@@ -174,11 +182,17 @@ def _tell(entry: dict[str, Any]) -> None:
     )
     if entry["missing"]:
         used += f"; FLAIR stands in for {', '.join(entry['missing'])}"
-    size = f"{entry['ml']:.1f} ml" if "ml" in entry else f"{entry['pixels']} pixels"
+    size = _size(entry)
+    if len(entry["regions"]) > 1:
+        size += " (" + ", ".join(f"{n} {_size(each)}" for n, each in entry["regions"].items()) + ")"
     found = f"{size} in {entry['components']} parts, {entry['slices_with_tumour']} slices"
     say(f"{entry['name']}: {found if entry['pixels'] else 'no tumour found'}, {entry['seconds']} s")
     for line in (used, *entry["notes"], f"written: {entry['written'][0]}"):
         say(f"    {line}")
+
+
+def _size(found: dict[str, Any]) -> str:
+    return f"{found['ml']:.1f} ml" if "ml" in found else f"{found['pixels']} pixels"
 
 
 def _since(start: float) -> float:

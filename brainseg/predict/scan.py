@@ -23,8 +23,9 @@ class Scan:
         name: of the case, and of its files.
         sequences: name to uint8 [D, H, W], all on one grid; FLAIR is always among them.
         files: which file each is.
-        write: takes the mask or the probabilities [D, H, W] and the stem of a path, writes one
-            file or several of the kind that was read, and returns them.
+        write: takes values [D, H, W], a path without ending, and what they are, such as `mask`,
+            which goes behind its name; writes one file or several of the kind that was read, and
+            returns them. bool is a mask, uint8 labels, else probabilities.
         back: turns [D, H, W] into the file's own axes.
         spacing: of slices, rows and columns, in mm; None where the file tells none.
         notes: what was done to it, or would mislead, a line each.
@@ -33,7 +34,7 @@ class Scan:
     name: str
     sequences: Mapping[str, Pixels]
     files: Mapping[str, Sequence[Path]]
-    write: Callable[[NDArray[Any], Path], list[Path]] = lambda values, stem: []
+    write: Callable[[NDArray[Any], Path, str], list[Path]] = lambda values, stem, what: []
     back: Callable[[NDArray[Any]], NDArray[Any]] = lambda values: values
     spacing: tuple[float, float, float] | None = None
     notes: list[str] = field(default_factory=list)

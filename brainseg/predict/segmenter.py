@@ -15,6 +15,7 @@ from brainseg import hardware
 from brainseg.config import instantiate, refuse_foreign_targets
 from brainseg.data.grey import to_bytes
 from brainseg.data.preprocessing import Preprocessing
+from brainseg.data.reader import Labels, labels_of
 from brainseg.inference import THRESHOLD, Model, predict
 from brainseg.predict.cases import Finder
 from brainseg.predict.published import OWN, is_published, load_published
@@ -34,6 +35,8 @@ class Segmenter:
         models: that are averaged.
         preprocessing: that of their training, which they share.
         channels: names of the volume's channels, such as pre, flair, post.
+        labels: of each region, in the order in which a label map is painted.
+        regions: what is segmented, in the order of the network's channels.
         sources: where each model is from, and the SHA-256 of its weights.
         device: that they run on.
         threshold: the weights' own, on calibrated probability; 0.5 unless they are published.
@@ -47,6 +50,8 @@ class Segmenter:
     models: tuple[Model, ...]
     preprocessing: Preprocessing
     channels: tuple[str, ...]
+    regions: tuple[str, ...]
+    labels: Labels
     sources: dict[str, str]
     device: str
     threshold: float = THRESHOLD
@@ -65,12 +70,12 @@ class Segmenter:
         return load([Path(each) for each in self.sources], device=device)
 
     def probabilities(self, scan: Scan, *, tta: bool | None = None) -> Probs:
-        """What the networks say on the scan's own pixels, [D, H, W] in [0, 1]; not calibrated."""
+        """What the networks say on the scan's own pixels, [K, D, H, W] in [0, 1], uncalibrated."""
         flips = self.tta if tta is None else tta
         return predict(self.models, scan.volume(self.channels), self.preprocessing, tta=flips)
 
     def mask(self, probs: Probs, threshold: float | None = None) -> NDArray[np.bool_]:
-        """Where `probabilities` are above a threshold once they are calibrated.
+        """Where `probabilities` are above a threshold once they are calibrated, [K, D, H, W].
 
         Args:
             probs: what `probabilities` gave.
@@ -78,7 +83,16 @@ class Segmenter:
         """
         cut = np.float32(self.threshold if threshold is None else threshold)
         found = np.asarray(probs > calibrated(cut, 1 / self.temperature))
-        return without_small(found, self.least_part) if self.least_part else found
+        if self.least_part:
+            return np.stack([without_small(each, self.least_part) for each in found])
+        return found
+
+    def label_map(self, mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+        """A `mask` as one label a pixel [D, H, W], in the numbers of the training's own files."""
+        found = np.zeros(mask.shape[1:], np.uint8)
+        for region, label in self.labels.items():
+            found[mask[self.regions.index(region)]] = label
+        return found
 
     def __call__(
         self, image: Any, *, threshold: float | None = None, tta: bool | None = None
@@ -93,6 +107,7 @@ class Segmenter:
 
         Returns:
             bool [H, W] or [D, H, W], of NumPy or torch as the image; of a file in its own axes.
+            Where there are several regions, they are a first axis more: [K, H, W], [K, D, H, W].
 
         Raises:
             ValueError: the shape is none of these, or the file cannot be read.
@@ -102,7 +117,8 @@ class Segmenter:
             if len(cases) != 1:
                 raise ValueError(f"{image} holds {len(cases)} cases; give one")
             scan = cases[0].read()
-            return scan.back(self.mask(self.probabilities(scan, tta=tta), threshold))
+            mask = self.mask(self.probabilities(scan, tta=tta), threshold)
+            return self._alone(np.stack([scan.back(each) for each in mask]))
         array = np.asarray(image.detach().cpu() if isinstance(image, Tensor) else image)
         slices = array[(None,) * (4 - array.ndim)] if array.ndim in (2, 3, 4) else array
         if slices.ndim != 4 or slices.shape[1] not in (1, len(self.channels)):
@@ -113,8 +129,12 @@ class Segmenter:
         names = self.channels if slices.shape[1] > 1 else (FLAIR,)
         pixels = {name: to_bytes(slices[:, k], name)[0] for k, name in enumerate(names)}
         mask = self.mask(self.probabilities(Scan("image", pixels, {}), tta=tta), threshold)
-        mask = mask if array.ndim == 4 else mask[0]
+        mask = self._alone(mask if array.ndim == 4 else mask[:, 0])
         return torch.from_numpy(mask) if isinstance(image, Tensor) else mask
+
+    def _alone(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Without the axis of regions, where there is one."""
+        return mask if len(self.regions) > 1 else mask[0]
 
     def used(self) -> list[str]:
         """The sequences that the networks see."""
@@ -146,6 +166,8 @@ def load(weights: Sequence[Path] = (), *, device: str = "auto") -> Segmenter:
     for path, each in zip(paths, opened, strict=True):
         if (each.preprocessing, each.channels) != (first.preprocessing, first.channels):
             raise ValueError(f"{path} was trained on slices prepared unlike the first's: leave it")
+        if (each.regions, each.labels) != (first.regions, first.labels):
+            raise ValueError(f"{path} segments other regions than the first: leave it")
         each.module.to(hardware.device(own["accelerator"]))
     agreed = {each.habits for each in opened}
     threshold, temperature, tta, least_part = agreed.pop() if len(agreed) == 1 else _OF_A_RUN
@@ -153,6 +175,8 @@ def load(weights: Sequence[Path] = (), *, device: str = "auto") -> Segmenter:
         tuple(Model(each.module, own["precision"]) for each in opened),
         first.preprocessing,
         first.channels,
+        first.regions,
+        first.labels,
         {str(path): each.checksum for path, each in zip(paths, opened, strict=True)},
         str(hardware.describe(own["accelerator"])["device"]),
         threshold,
@@ -169,6 +193,8 @@ class _Weights:
     module: nn.Module
     preprocessing: Preprocessing
     channels: tuple[str, ...]
+    regions: tuple[str, ...]
+    labels: Labels
     checksum: str
     habits: tuple[float, float, bool, float] = _OF_A_RUN
     known: Mapping[str, tuple[float, float]] = field(default_factory=dict)
@@ -180,8 +206,10 @@ def _open(path: Path) -> _Weights:
         net, card = load_published(path)
         state = Preprocessing.from_state(card["preprocessing"])
         habits = card["threshold"], card["temperature"], card["tta"], card["least_part"]
-        own = card["sha256"], habits, card["features"], card["licence"]
-        return _Weights(net, state, tuple(card["channels"]), *own)
+        named = tuple(card["channels"]), tuple(card["regions"]), card["labels"]
+        return _Weights(
+            net, state, *named, card["sha256"], habits, card["features"], card["licence"]
+        )
     from brainseg.runs.checkpoint import digest, load_checkpoint  # these bring Lightning
     from brainseg.runs.folder import BEST, RunFolder
     from brainseg.training.build import load_module
@@ -193,8 +221,10 @@ def _open(path: Path) -> _Weights:
     if "preprocessing" not in checkpoint:
         raise ValueError(f"{path} does not say how its slices were prepared; train it again")
     state = Preprocessing.from_state(checkpoint["preprocessing"])
-    reader = checkpoint["config"]["data"]["reader"]
-    refuse_foreign_targets({"reader": reader})
-    named = instantiate(reader).modalities  # all that a volume has
-    channels = tuple(ALIASES.get(each, each) for each in named)
-    return _Weights(load_module(path), state, channels, digest(checkpoint))
+    data = checkpoint["config"]["data"]
+    refuse_foreign_targets({"reader": data["reader"]})
+    reader = instantiate(data["reader"])
+    channels = tuple(ALIASES.get(each, each) for each in reader.modalities)  # all of a volume
+    module = load_module(path)
+    labels = labels_of(reader.bits, reader.regions, module.regions)
+    return _Weights(module, state, channels, module.regions, labels, digest(checkpoint))

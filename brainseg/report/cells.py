@@ -19,7 +19,7 @@ class Result:
         config: its resolved configuration.
         choices: the option chosen in each group.
         metrics: `metrics.json`.
-        patients: `patients.csv`, a row per checkpoint, split and patient.
+        patients: `patients.csv`, a row per checkpoint, split, patient and region.
         history: `history.csv`, a row per epoch; empty where there is none.
     """
 
@@ -48,10 +48,18 @@ class Result:
 
     @property
     def split(self) -> str:
-        """Checksum of its data and of who trains, validates and tests."""
+        """Checksum of its data, of who trains, validates and tests, and of what is segmented."""
         members = {part: sorted(who) for part, who in self.members.items()}
-        about = [self.metrics["data"]["fingerprint"], self.leaky, members]
+        about: list[Any] = [self.metrics["data"]["fingerprint"], self.leaky, members]
+        if (regions := self.regions) != ["tumour"]:  # whose checksum is older than regions are
+            about.append(regions)
         return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def regions(self) -> list[str]:
+        """What was segmented; `tumour` where an earlier revision does not say."""
+        found = self.patients.get("region", pd.Series(["tumour"]))
+        return sorted(found.astype(str).unique())
 
     @property
     def members(self) -> dict[str, list[str]]:
@@ -66,7 +74,7 @@ class Result:
     def by_patient(
         self, which: str = "best", part: str = "test", name: str = "dice"
     ) -> "pd.Series[float]":
-        """A score of each patient; empty where that split was not scored."""
+        """A score of each patient, the mean over its regions; empty where the split has none."""
         table = self.patients
         chosen = table[(table["checkpoint"] == which) & (table["split"] == part)]
-        return chosen.set_index("patient")[name].astype(float)
+        return chosen.astype({name: float}).groupby("patient", sort=False)[name].mean()

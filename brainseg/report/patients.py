@@ -27,9 +27,7 @@ def hard(configurations: Sequence[Configuration]) -> pd.DataFrame:
 
 def who(configurations: Sequence[Configuration]) -> pd.DataFrame:
     """What is known of each test patient: institution, slices, tumour pixels, missing sequence."""
-    tables = [result.patients for each in configurations for result in each.results]
-    every = pd.concat(tables)
-    tested = every[every["split"] == "test"].drop_duplicates("patient").set_index("patient")
+    tested = _tested(configurations).drop_duplicates("patient").set_index("patient")
     known = tested[["institution", "slices", "target", "pixels"]].copy()
     if "missing" in tested:
         known["missing"] = tested["missing"].fillna("none")
@@ -38,8 +36,36 @@ def who(configurations: Sequence[Configuration]) -> pd.DataFrame:
 
 def accuracy_of_nothing(configurations: Sequence[Configuration]) -> float:
     """Mean over test patients of the accuracy of predicting no tumour anywhere; nan without any."""
-    known = who(configurations)
+    tested = _tested(configurations)
+    known = tested.drop_duplicates([name for name in ("patient", "region") if name in tested])
     return float((1 - known["target"] / known["pixels"]).mean())
+
+
+def regions(configurations: Sequence[Configuration]) -> pd.DataFrame:
+    """Mean test Dice of each region, by configuration; empty where there is one region alone.
+
+    Columns: configuration, region, dice and patients (1 where a region is empty, and found to be),
+    dice_of_having and having (patients who have it).
+    """
+    rows: list[dict[str, object]] = []
+    for each in configurations:
+        tested = _tested([each])
+        tested = tested[tested["checkpoint"] == "best"]
+        if "region" not in tested or tested["region"].nunique() < 2:
+            continue
+        for region, group in tested.groupby("region", sort=False):
+            having = group[group["target"] > 0]
+            row: dict[str, object] = {"configuration": each.name, "region": region}
+            row |= {"dice": group["dice"].mean(), "patients": group["patient"].nunique()}
+            row |= {"dice_of_having": having["dice"].mean(), "having": having["patient"].nunique()}
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _tested(configurations: Sequence[Configuration]) -> pd.DataFrame:
+    """The rows of `patients.csv` of all test patients."""
+    every = pd.concat([result.patients for each in configurations for result in each.results])
+    return every[every["split"] == "test"]
 
 
 def subgroups(configurations: Sequence[Configuration]) -> pd.DataFrame:

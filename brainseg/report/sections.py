@@ -11,7 +11,7 @@ from brainseg.report.content import Content, Picture, Section
 from brainseg.report.curves import flattening, stopped
 from brainseg.report.findings import findings
 from brainseg.report.leaderboard import Row
-from brainseg.report.patients import accuracy_of_nothing, hard, subgroups
+from brainseg.report.patients import accuracy_of_nothing, hard, regions, subgroups
 from brainseg.report.rates import RATE
 from brainseg.report.study import Study
 
@@ -21,6 +21,7 @@ def content(study: Study, rows: Sequence[Row]) -> Content:
     sections = [
         _tests(study),
         _factors(study, rows),
+        _regions(study),
         _rates(study),
         _epochs(study),
         _patients(study),
@@ -77,6 +78,16 @@ def _factors(study: Study, rows: Sequence[Row]) -> Section:
         caption = "Levels of one factor, over all configurations that differ in it alone."
         section.tables.append(tables.pairs(levels, caption))
     section.tables.append(tables.spread(rows))
+    return section
+
+
+def _regions(study: Study) -> Section:
+    section = Section("Regions")
+    found = regions(study.main.configurations)
+    if not found.empty:
+        names = ", ".join(found["region"].unique())
+        section.text.append(f"Every Dice above and below is the mean over the regions {names}.")
+        section.tables.append(tables.by_region(found))
     return section
 
 

@@ -162,6 +162,24 @@ def by_group(table: pd.DataFrame) -> Table:
     return Table(caption, ["about", "level", "patients", "winner", "all configurations"], rows)
 
 
+def by_region(table: pd.DataFrame) -> Table:
+    """Test Dice of each region, over all patients and over those who have it."""
+    rows = [
+        [
+            *(str(row[key]) for key in ("configuration", "region")),
+            *(number_or_dash(float(row["dice"])), str(row["patients"])),
+            *(number_or_dash(float(row["dice_of_having"])), str(row["having"])),
+        ]
+        for row in table.to_dict("records")
+    ]
+    caption = (
+        "Mean test Dice by region, best epoch on val: over all patients (where a region is empty, "
+        "1 if nothing is found and else 0), and over those who have it."
+    )
+    header = ["configuration", "region", "Dice", "patients", "Dice of those who have it", "having"]
+    return Table(caption, header, rows)
+
+
 def absent(cells: Sequence[Absent]) -> Table:
     """The cells without a result."""
     rows = [[each.name, each.state, each.reason] for each in cells]

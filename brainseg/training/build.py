@@ -56,16 +56,19 @@ def build_module(config: dict[str, Any], *, patients: int = 0) -> SegmentationMo
     Raises:
         ValueError: the images are too small for the depth, or a norm does not fit the width.
     """
+    modalities, regions = (_names(config["data"], key) for key in ("modalities", "regions"))
     torch.manual_seed(config["seed"])
     module: SegmentationModule = instantiate(
         config["model"],
-        net={"in_channels": _channels(config["data"])},
+        net={"in_channels": len(modalities), "out_channels": len(regions)},
         optimizer=instantiate(config["optimizer"]),
         scheduler=instantiate(config["scheduler"]),
         patients=patients,
+        regions=regions,
     )
     module.config = config
-    module.loss(torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2))  # refuses its bad arguments now
+    nothing = torch.zeros(1, len(regions), 2, 2)
+    module.loss(nothing, nothing)  # refuses its bad arguments now
     size, least = config["data"]["size"], getattr(module.net, "min_size", 1)
     if isinstance(size, int) and size < least:  # a share is known when the scans are read
         raise ValueError(
@@ -77,11 +80,12 @@ def build_module(config: dict[str, Any], *, patients: int = 0) -> SegmentationMo
     return module
 
 
-def _channels(data: dict[str, Any]) -> int:
-    if data.get("modalities") is None:  # all that the reader has
+def _names(data: dict[str, Any], key: str) -> tuple[str, ...]:
+    """The modalities, or the regions, that are chosen."""
+    if data.get(key) is None:  # all that the reader has
         refuse_foreign_targets({"reader": data["reader"]})
-        return len(instantiate(data["reader"]).modalities)
-    return len(data["modalities"])
+        return tuple(getattr(instantiate(data["reader"]), key))
+    return tuple(data[key])
 
 
 def build_trainer(

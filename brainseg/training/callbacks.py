@@ -126,7 +126,8 @@ class LogPanel(L.Callback):
     """A fixed panel of train and of val slices in TensorBoard, truth and prediction over it.
 
     Colours as in `brainseg.figures.overlay`: red missed, green false alarm, yellow hit. The slices
-    are those with the most tumour of patients spread over the split.
+    are those with the most tumour of patients spread over the split. Of several regions each has
+    a panel.
 
     Args:
         slices: how many of each split.
@@ -153,8 +154,10 @@ class LogPanel(L.Callback):
         assert isinstance(trainer.logger, TensorBoardLogger)
         for split, batch in self._fixed.items():
             with trainer.precision_plugin.forward_context():
-                picture = self._draw(pl_module, batch)
-            trainer.logger.experiment.add_image(f"{split}/panel", picture, epoch, dataformats="HWC")
+                pictures = self._draw(pl_module, batch)
+            for name, picture in zip(pl_module.regions, pictures, strict=True):
+                tag = f"{split}/panel" + (f"/{name}" if len(pictures) > 1 else "")
+                trainer.logger.experiment.add_image(tag, picture, epoch, dataformats="HWC")
 
     def _examples(self, data: SegmentationDataModule, split: str) -> dict[str, Tensor]:
         rows = getattr(data.split, split)
@@ -166,9 +169,10 @@ class LogPanel(L.Callback):
         return scaled(default_collate([slices[k] for k in range(len(chosen))]))
 
     @torch.no_grad()
-    def _draw(self, module: SegmentationModule, batch: dict[str, Tensor]) -> np.ndarray:
+    def _draw(self, module: SegmentationModule, batch: dict[str, Tensor]) -> list[np.ndarray]:
         # on_validation_end comes before the module is back in train mode
         logits = module(batch["image"].to(module.device))
-        preds = (logits > THRESHOLD)[:, 0].cpu().numpy()
-        targets = batch["mask"][:, 0].bool().numpy()
-        return panel(batch["image"][:, self._channel].numpy(), targets, preds)
+        preds = (logits > THRESHOLD).cpu().numpy()
+        targets = batch["mask"].bool().numpy()
+        images = batch["image"][:, self._channel].numpy()
+        return [panel(images, targets[:, k], preds[:, k]) for k in range(preds.shape[1])]

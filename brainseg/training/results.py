@@ -44,6 +44,10 @@ def summary(
     trainer = cell.config["trainer"]
     return {
         "scores": {w: {p: s.scores for p, s in each.items()} for w, each in scored.items()},
+        "regions": {
+            which: {part: _by_region(each.patients) for part, each in parts.items()}
+            for which, parts in scored.items()
+        },
         "best_epoch": history.best_epoch,
         "epochs": len(history.rows),
         "stopped_early": len(history.rows) < cell.config["epochs"],
@@ -95,12 +99,27 @@ def write(
         np.savez_compressed(
             file,
             masks=scored["best"]["test"].masks,
+            region=np.array(data.scans.regions),
             shape=shapes[0] if (shapes == shapes[0]).all() else shapes,
             patient=tested["patient"].to_numpy(dtype=str),
             slice=tested["slice"].to_numpy(),
         )
     partial.replace(folder / PREDICTIONS)
     write_whole(folder / METRICS, json.dumps(metrics, indent=1))
+
+
+def _by_region(patients: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """Mean Dice of each region: of all patients (1 where none is, or found), of those having it."""
+    found: dict[str, dict[str, Any]] = {}
+    for region, rows in patients.groupby("region", sort=False):
+        having = rows[rows["target"] > 0]
+        found[str(region)] = {
+            "dice": float(rows["dice"].mean()),
+            "patients": len(rows),
+            "dice_of_having": float(having["dice"].mean()) if len(having) else None,
+            "having": len(having),
+        }
+    return found
 
 
 def log_hyperparameters(trainer: L.Trainer, cell: Cell) -> None:

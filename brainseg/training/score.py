@@ -21,13 +21,14 @@ class Scored:
     """How a module does on one split, on the original pixels.
 
     Attributes:
-        scores: dice, iou, precision, recall, accuracy: means over patients of the scores of each
-            patient's whole volume. bce and loss (the module's own): means over the batches of the
-            data loader, weighted by their size, at the network's size.
-        patients: a row per patient: patient, institution, missing (modalities it lacks), slices
-            of it in the split, tp, predicted, target, pixels (counts of original pixels) and the
-            five scores.
-        masks: predictions, one bit a pixel: uint8 [N, ceil(H0 W0 / 8)], `numpy.packbits`.
+        scores: dice, iou, precision, recall, accuracy: means over regions of the means over
+            patients of the scores of each patient's whole volume. bce and loss (the module's own):
+            means over the batches of the data loader, weighted by their size, at the network's
+            size.
+        patients: a row per patient and region: patient, region, institution, missing (modalities it
+            lacks), slices of it in the split, tp, predicted, target, pixels (counts of original
+            pixels) and the five scores.
+        masks: predictions, one bit a pixel: uint8 [N, K, ceil(H0 W0 / 8)], `numpy.packbits`.
     """
 
     scores: dict[str, float]
@@ -55,7 +56,7 @@ def score(
     """
     shared = shared or SharedCores(0)
     module.eval()
-    counts = torch.zeros(len(data.patients), 1, 4, dtype=torch.int64)
+    counts = torch.zeros(len(data.patients), len(data.scans.regions), 4, dtype=torch.int64)
     masks: list[NDArray[np.uint8]] = []
     losses: list[torch.Tensor] = []  # [bce, own, slices] of each batch, on the device
     with forward:
@@ -72,7 +73,7 @@ def score(
                 rows = batch["row"].numpy()
                 whole = data.scans.to_original(probabilities(found).cpu().numpy(), rows)
                 masks.append(data.scans.packed([each > THRESHOLD for each in whole]))
-                pixels = np.array([each.size for each in whole])
+                pixels = np.array([each[0].size for each in whole])
                 added = count_packed(masks[-1], data.scans.packed_masks(rows), pixels)
                 counts.index_add_(0, batch["patient"], added)
     shared.give(at_once=True)
@@ -80,7 +81,7 @@ def score(
     means = by_batch[:, :2].T @ by_batch[:, 2] / by_batch[:, 2].sum()
     scores = {name: float(value) for name, value in patient_means(counts).items()}
     scores |= {"bce": float(means[0]), "loss": float(means[1])}
-    return Scored(scores, _by_patient(counts[:, 0], data), np.concatenate(masks))
+    return Scored(scores, _by_patient(counts, data), np.concatenate(masks))
 
 
 def _bce(logits: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -93,15 +94,18 @@ def _bce(logits: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 
 
 def _by_patient(counts: torch.Tensor, data: SegmentationDataModule) -> pd.DataFrame:
-    seen = counts[:, 3] > 0
+    seen = counts[:, 0, 3] > 0
     names = np.array(data.patients)[seen.numpy()]
     about = data.scans.index.groupby("patient")[["institution", "missing"]].first()
     table: pd.DataFrame = about.loc[names].rename_axis("patient").reset_index()
     rows = data.scans.index.groupby("patient").indices
     sizes = [np.prod(data.scans.geometry(int(rows[name][0])).shape) for name in names]
-    table["slices"] = counts[seen, 3].numpy() // np.array(sizes)
-    columns = ["tp", "predicted", "target", "pixels"]
-    table[columns] = counts[seen].numpy()
+    table["slices"] = counts[seen, 0, 3].numpy() // np.array(sizes)
+    regions = data.scans.regions
+    table = table.loc[table.index.repeat(len(regions))].reset_index(drop=True)
+    table.insert(1, "region", list(regions) * len(names))
+    counted = counts[seen].flatten(0, 1)  # of each patient its regions
+    table[["tp", "predicted", "target", "pixels"]] = counted.numpy()
     for name, value in SCORES.items():
-        table[name] = value(counts[seen]).numpy()
+        table[name] = value(counted).numpy()
     return table

@@ -59,7 +59,7 @@ def test_the_cache_holds_every_slice_in_order(make: Make, lgg_root: Path) -> Non
     images, masks = originals(lgg_root)
     np.testing.assert_array_equal(scans.images, images)
     np.testing.assert_array_equal(scans.masks, masks)
-    np.testing.assert_array_equal(scans.original_masks(range(19)), masks)
+    np.testing.assert_array_equal(scans.original_masks(range(19))[:, 0], masks)
     assert scans.geometry(0).shape == (32, 32)
     assert list(scans.index.columns) == [
         "patient",
@@ -231,10 +231,11 @@ def test_size_and_crop_are_undone_on_the_original_pixels(
     scans = make(root=write_lgg(folder="wide/kaggle_3m", shape=(40, 60)), size=size, crop=crop)
     rows = np.flatnonzero(scans.index["tumour"] > 0)
     truth = scans.original_masks(rows)
-    preds = np.stack(scans.to_original(scans.masks[rows].astype(np.float32), rows)) >= 0.5
-    assert preds.shape == truth.shape == (len(rows), 40, 60)
+    small = scans.masks[rows][:, None].astype(np.float32)
+    preds = np.stack(scans.to_original(small, rows)) >= 0.5
+    assert preds.shape == truth.shape == (len(rows), 1, 40, 60)
     assert 2 * (preds & truth).sum() / (preds.sum() + truth.sum()) > (0.75 if size == 24 else 0.98)
-    assert scans.to_original(np.empty((0, size, size), np.float32), []) == []
+    assert scans.to_original(np.empty((0, 1, size, size), np.float32), []) == []
 
 
 def test_crop_shows_the_head_larger(make: Make, write_lgg: Callable[..., Path]) -> None:

@@ -220,6 +220,7 @@ def test_other_labels_of_a_region_or_other_patients_never_share_a_cache(tmp_path
 
     def prepared(*words: str) -> Scans:
         base = ["data=folder", f"data.root={tmp_path / 'scans'}", "data.size=32"]
+        base.append("data.regions=[tumour]")
         made: Scans = instantiate(
             compose([*base, f"data.cache_dir={tmp_path / 'cache'}", *words]).data
         )

@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from brainseg.evaluate.card import card
+from brainseg.evaluate.card import Card, card, overall
 from brainseg.evaluate.measure import Measured, Rules, measure
 from brainseg.evaluate.page import page
 from brainseg.inference import Volume
@@ -13,7 +15,13 @@ ABOUT = {"title": "A title", "lines": ["how"], "warnings": ["beware"]}
 def volume(name: str, preds: np.ndarray, target: np.ndarray, plain: np.ndarray) -> Volume:
     numbers = list(range(1, len(preds) + 1))
     probs, before = preds.astype(np.float32), plain.astype(np.float32)
-    return Volume(name, "CS", np.arange(len(preds)), numbers, target, probs, before)
+    return Volume(name, "tumour", "CS", np.arange(len(preds)), numbers, target, probs, before)
+
+
+def drawn(measured: Measured, found: Card, *figures: str) -> str:
+    """The page of one region."""
+    dice = overall({"tumour": measured})
+    return page({"tumour": found}, dice, ABOUT, {"tumour": figures})
 
 
 @pytest.fixture
@@ -33,7 +41,7 @@ def measured() -> Measured:
     plain[1] = False
     names = ("a", "b")
     each = [volume(n, preds[k], target[k], plain[k]) for k, n in enumerate(names)]
-    return measure(each, RULES)
+    return measure(each, RULES)["tumour"]
 
 
 def test_scores_are_the_numbers_by_hand(measured: Measured) -> None:
@@ -83,14 +91,14 @@ def test_a_patient_without_tumour_has_no_borders_in_3d_either() -> None:
     preds[1, 0, 3, 3] = True  # a false alarm, which has scores of its own
     rules = Rules(tolerance=1.0, spacing=(5.0, 1.0, 1.0))
     each = [volume(n, preds[k], target[k], preds[k]) for k, n in enumerate("ab")]
-    found = card(measure(each, rules), rules, val=None, tta=False).surface
+    found = card(measure(each, rules)["tumour"], rules, val=None, tta=False).surface
     assert {name: (score.value, score.patients) for name, score in found.items()} == {
         "hd95_px": (0.0, 1),
         "surface_dice": (1.0, 1),
         "hd95_mm": (0.0, 1),
         "surface_dice_3d": (1.0, 1),
     }
-    alone = card(measure(each[1:], rules), rules, val=None, tta=False).surface
+    alone = card(measure(each[1:], rules)["tumour"], rules, val=None, tta=False).surface
     assert {score.patients for score in alone.values()} == {0}
 
 
@@ -104,14 +112,14 @@ def test_without_val_there_is_no_threshold(measured: Measured) -> None:
     found = card(measured, RULES, val=None, tta=False)
     assert found.threshold is None
     assert found.tta is None
-    text = page(found, ABOUT, [])
+    text = drawn(measured, found)
     assert "No threshold could be chosen" in text
     assert "Test-time augmentation" not in text
 
 
 def test_the_page_shows_scores_intervals_and_warnings(measured: Measured) -> None:
     found = card(measured, RULES, val=measured.histogram, tta=True)
-    text = page(found, ABOUT, ["reliability"])
+    text = drawn(measured, found, "reliability")
     dice = found.overlap["patient"]["dice"]
     assert dice.low is not None
     assert dice.high is not None
@@ -124,15 +132,15 @@ def test_the_page_shows_scores_intervals_and_warnings(measured: Measured) -> Non
 
 
 def test_a_missing_interval_has_its_reason_on_the_page(measured: Measured) -> None:
-    text = page(card(measured, RULES, val=None, tta=False), ABOUT, [])
+    text = drawn(measured, card(measured, RULES, val=None, tta=False))
     assert "the same in every resample: no interval" in text  # of the lesions found
 
 
 def test_the_card_of_one_patient_says_why_it_has_no_intervals() -> None:
     target = np.zeros((2, 4, 4), bool)
     target[0, 0] = True
-    one = measure([volume("a", target, target, target)], RULES)
-    text = page(card(one, RULES, val=None, tta=False), ABOUT, [])
+    one = measure([volume("a", target, target, target)], RULES)["tumour"]
+    text = drawn(one, card(one, RULES, val=None, tta=False))
     assert "**Dice by patient 1.000**, median 1.000 (1 patient; one patient: no interval)." in text
     assert "| 1 | one patient: no interval |" in text
 
@@ -141,6 +149,32 @@ def test_predicting_nothing_is_right_where_most_patients_have_no_tumour() -> Non
     target = np.zeros((3, 2, 4, 4), bool)
     target[0, 0, 0] = True
     each = [volume(n, target[k], target[k], target[k]) for k, n in enumerate("abc")]
-    found = card(measure(each, RULES), RULES, val=None, tta=False)
+    found = card(measure(each, RULES)["tumour"], RULES, val=None, tta=False)
     assert found.median["dice"].nothing == 1
     assert found.overlap["patient"]["dice"].nothing == pytest.approx(2 / 3)
+
+
+def test_a_region_that_a_patient_lacks_is_scored_over_those_who_have_it_too() -> None:
+    whole, part = np.zeros((2, 3, 2, 4, 4), bool)
+    whole[:, 0, 0] = True
+    part[0, 0, 0] = True  # of the first patient alone
+    wrong = part.copy()
+    wrong[2, 0, 0] = True  # found where there is none
+    regions = {"wt": (whole, whole), "et": (wrong, part)}
+    each = [
+        replace(volume(name, preds[k], target[k], preds[k]), region=region)
+        for k, name in enumerate("abc")
+        for region, (preds, target) in regions.items()
+    ]
+    measured = measure(each, RULES)
+    cards = {name: card(one, RULES, val=None, tta=False) for name, one in measured.items()}
+    assert "patient_having" not in cards["wt"].overlap
+    et = {level: names["dice"] for level, names in cards["et"].overlap.items()}
+    assert (et["patient"].value, et["patient"].patients) == (pytest.approx(2 / 3), 3)
+    assert (et["patient_having"].value, et["patient_having"].patients) == (1, 1)
+    found = overall(measured)
+    assert found.value == pytest.approx((1 + 2 / 3) / 2)
+    assert found.nothing == pytest.approx((0 + 2 / 3) / 2)
+    text = page(cards, found, ABOUT, {"wt": ["a-wt"], "et": ["a-et"]})
+    assert "**, mean over wt, et (3 patients" in text
+    assert text.index("# wt") < text.index("figures/a-wt.png") < text.index("# et")

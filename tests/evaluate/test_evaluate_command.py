@@ -52,7 +52,7 @@ def test_the_command_prints_the_headline_and_where_the_card_lies(
     assert command.main([str(copy), "--split", "test"]) == 0
     headline, where = capsys.readouterr().out.splitlines()[-2:]
     card = json.loads(Path(where).with_suffix(".json").read_text())
-    dice = card["overlap"]["patient"]["dice"]
+    dice = card["regions"]["tumour"]["overlap"]["patient"]["dice"]
     assert headline == (
         f"Dice by patient {dice['value']:.3f} "
         f"(95 % interval {dice['low']:.3f} to {dice['high']:.3f})"
@@ -128,7 +128,7 @@ def test_runs_of_different_splits_are_refused(
     out = tmp_path / "out"
     words = [run, other, "--root", strangers, "--split", "all", "--out", out]
     assert command.main([str(word) for word in words]) == 0
-    assert json.loads((out / "card.json").read_text())["threshold"] is None
+    assert json.loads((out / "card.json").read_text())["regions"]["tumour"]["threshold"] is None
 
 
 def test_a_root_without_scans_is_refused(

@@ -36,7 +36,10 @@ FIGURES = {
 
 
 def card(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "card.json").read_text())
+    """What `card.json` says of the one region, and of the rest."""
+    whole = json.loads((folder / "card.json").read_text())
+    found: dict[str, Any] = whole | whole["regions"]["tumour"]
+    assert whole["dice"] == found["overlap"]["patient"]["dice"]
     return found
 
 

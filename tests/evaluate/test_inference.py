@@ -162,8 +162,8 @@ def test_a_scan_without_a_cache_and_a_mask_gets_the_probabilities_that_evaluate_
         volume, _ = scans.reader.read(patients[each.patient])
         models = [run.model for run in runs]
         new = inference.predict(models, volume, Preprocessing.from_state(saved), tta=tta)
-        np.testing.assert_allclose(new, each.probs, atol=1e-5)
-        assert new.shape == each.target.shape
+        np.testing.assert_allclose(new[0], each.probs, atol=1e-5)
+        assert new.shape == (1, *each.target.shape)
 
 
 def test_a_checkpoint_prepared_in_an_unknown_way_is_refused(run: Path, tmp_path: Path) -> None:

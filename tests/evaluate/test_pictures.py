@@ -27,10 +27,11 @@ def volume(scans: Scans, number: int, preds: np.ndarray) -> Volume:
     probs = preds.astype(np.float32)
     return Volume(
         str(about["patient"]),
+        "tumour",
         "CS",
         rows,
         list(range(1, 10)),
-        scans.original_masks(rows),
+        scans.original_masks(rows)[:, 0],
         probs,
         probs,
     )
@@ -53,10 +54,10 @@ def test_pictures_show_the_pixels_of_the_files(scans: Scans) -> None:
 
 
 def test_hits_misses_and_false_alarms_are_told_apart(scans: Scans) -> None:
-    target = scans.original_masks(range(9))
+    target = scans.original_masks(range(9))[:, 0]
     preds = np.roll(target, 2, axis=2)
-    measured = measure([volume(scans, 0, preds)], Rules())
-    figure = pictures(scans, measured.patients, measured.strips)["patients-best"]
+    measured = measure([volume(scans, 0, preds)], Rules())["tumour"]
+    figure = pictures(scans, measured.patients, measured.strips, "tumour")["patients-best"]
     strip = next(iter(measured.strips.values()))
     lower = figure.subfigs[0].axes[SHOWN:]
     for column, row in enumerate(strip.rows):
@@ -73,10 +74,10 @@ def test_hits_misses_and_false_alarms_are_told_apart(scans: Scans) -> None:
 
 
 def test_the_slices_with_most_tumour_and_most_errors_are_shown(scans: Scans) -> None:
-    target = scans.original_masks(range(9))
+    target = scans.original_masks(range(9))[:, 0]
     preds = target.copy()
     preds[1] = True
-    strip = next(iter(measure([volume(scans, 0, preds)], Rules()).strips.values()))
+    strip = next(iter(measure([volume(scans, 0, preds)], Rules())["tumour"].strips.values()))
     assert {1, int(target.sum((1, 2)).argmax())} <= set(strip.rows.tolist())
     assert len(strip.rows) <= SHOWN
     np.testing.assert_array_equal(strip.preds, preds[strip.rows])
@@ -86,9 +87,9 @@ def test_charts_show_the_numbers_of_the_card(scans: Scans) -> None:
     rng = np.random.default_rng(0)
     volumes = []
     for number in range(3):
-        target = scans.original_masks(range(9 * number, 9 * number + 9))
+        target = scans.original_masks(range(9 * number, 9 * number + 9))[:, 0]
         volumes.append(volume(scans, number, target * rng.random(target.shape)))
-    measured = measure(volumes, Rules())
+    measured = measure(volumes, Rules())["tumour"]
     val = together([histogram(each.probs, each.target) for each in volumes[:1]])
     figures = charts(measured.patients, measured.histogram, val, "test")
     dots = figures["dice-by-size"].axes[0].collections

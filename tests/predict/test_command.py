@@ -37,7 +37,7 @@ def test_the_masks_of_a_patients_slices_are_those_that_the_run_was_scored_by(
     code, out, err = predict(folder, "--device", "cpu")
     assert code == 0, out + err
     rows = np.flatnonzero(saved["patient"] == patient)
-    expected = np.unpackbits(saved["masks"][rows], axis=1).reshape(len(rows), 32, 32)
+    expected = np.unpackbits(saved["masks"][rows], axis=-1).reshape(len(rows), 32, 32)
     (case,) = report(tmp_path / "masks")["cases"]
     assert len(case["written"]) == len(rows)
     masks = np.stack([np.asarray(Image.open(path)) for path in case["written"]])

@@ -41,7 +41,7 @@ def test_slices_run_from_foot_to_head_rows_back_and_columns_left_and_a_mask_retu
     assert seen.shape == (4, 7, 6)
     assert (np.diff(seen[:, 0, 0]) > 0).all()
     assert (np.diff(seen.reshape(4, -1).astype(int), axis=1) >= 0).all()
-    written = scan.write(seen > 100, tmp_path / "scan_mask")
+    written = scan.write(seen > 100, tmp_path / "scan", "mask")
     mask: Any = nib.load(written[0])
     raw = np.asarray(image.dataobj).astype(float)
     expected = np.rint(np.minimum(raw, np.percentile(raw, 99.9)) * 255 / np.percentile(raw, 99.9))
@@ -81,7 +81,7 @@ def test_the_mask_keeps_shape_affine_and_codes_of_any_header(
         image = kind(values, None, image.header.as_byteswapped())
     nib.save(image, tmp_path / "scan.nii.gz")
     scan = read("scan", {"flair": [tmp_path / "scan.nii.gz"]})
-    mask: Any = nib.load(scan.write(scan.sequences["flair"] > 99, tmp_path / "scan_mask")[0])
+    mask: Any = nib.load(scan.write(scan.sequences["flair"] > 99, tmp_path / "scan", "mask")[0])
     before: Any = nib.load(tmp_path / "scan.nii.gz")
     assert mask.shape == (36, 40, 5)
     assert mask.get_data_dtype() == np.uint8

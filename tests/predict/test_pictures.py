@@ -41,7 +41,7 @@ def test_a_picture_of_any_mode_gives_a_mask_of_its_size(name: str, tmp_path: Pat
     for each in scan.sequences.values():
         assert (each.dtype, each.shape) == (np.uint8, (1, 47, 33))
     wanted = scan.sequences["flair"] > 120
-    (path,) = scan.write(wanted, tmp_path / "a_mask")
+    (path,) = scan.write(wanted, tmp_path / "a", "mask")
     assert path.suffix == {"jpg": ".png"}.get(name.rpartition(".")[2], f".{name[-3:]}")
     mask = np.asarray(Image.open(path))
     assert mask.dtype == np.uint8
@@ -56,7 +56,7 @@ def test_the_pages_of_a_tiff_are_slices_and_the_mask_has_as_many(tmp_path: Path)
     pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
     scan = read("a", [tmp_path / "a.tif"])
     assert scan.sequences["flair"].shape == (4, 40, 36)
-    (path,) = scan.write(scan.sequences["flair"] > 200, tmp_path / "a_mask")
+    (path,) = scan.write(scan.sequences["flair"] > 200, tmp_path / "a", "mask")
     with Image.open(path) as mask:
         assert mask.n_frames == 4
     assert not any("lone slice" in note for note in scan.notes)

@@ -85,7 +85,8 @@ def test_patient_scores_average_to_the_headline(finished: Cell) -> None:
 def test_saved_predictions_give_the_saved_scores(finished: Cell) -> None:
     saved = np.load(finished.folder / "predictions.npz")
     height, width = saved["shape"]
-    masks = np.unpackbits(saved["masks"], axis=1, count=height * width)
+    masks = np.unpackbits(saved["masks"][:, 0], axis=1, count=height * width)
+    assert saved["region"].tolist() == ["tumour"]
     predicted = pd.Series(masks.sum(axis=1)).groupby(saved["patient"]).sum()
     table = pd.read_csv(finished.folder / "patients.csv").query("checkpoint == 'best'")
     expected = table[table["split"] == "test"].set_index("patient")["predicted"]
@@ -252,9 +253,9 @@ def test_every_number_is_the_same_wherever_it_is_read(tmp_path: Path) -> None:
     evaluate(Request(runs=(cell.folder,), split="val"))
     card = json.loads(next(cell.folder.glob("evaluate/**/card.json")).read_text())
     for name in ("dice", "iou", "precision", "recall"):
-        assert card["overlap"]["patient"][name]["value"] == pytest.approx(final[name], rel=1e-6), (
-            name
-        )
+        assert card["regions"]["tumour"]["overlap"]["patient"][name]["value"] == pytest.approx(
+            final[name], rel=1e-6
+        ), name
 
 
 def test_an_epochs_loss_counts_every_slice_once_in_a_smaller_last_batch_too() -> None:

@@ -44,6 +44,7 @@ class Phantom:
 
     modalities: tuple[str, ...] = LGG.modalities
     regions: tuple[str, ...] = LGG.regions
+    bits = LGG.bits
     stand_in: str | None = LGG.stand_in
     same_size = True
     settings = ""  # all of them are in the name of the folder that they are drawn into
