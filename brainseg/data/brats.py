@@ -90,7 +90,7 @@ class BraTS:
                 path = folder.path / name
                 if name == GRADES:
                     grades |= _grades(path)
-                if not name.endswith(ENDINGS):
+                elif not name.endswith(ENDINGS):
                     other.append(name)
                 elif named := self._named(name):
                     own.setdefault(named[0], {}).setdefault(named[1], []).append(path)

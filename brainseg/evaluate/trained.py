@@ -69,11 +69,10 @@ class Trained:
         data = dict(self.config["data"])
         if skip_faulty:
             data["on_error"] = "skip"
-        if root is not None and data["reader"]["_target_"].endswith(".Phantom"):
-            data["reader"] = {"_target_": "brainseg.data.lgg.LGG"}  # which reads its layout too
         scans: Scans = instantiate(data)
         if root is not None:
             scans.root = root  # not by the configuration, which would take ${...} for its own
+            scans.reader = getattr(scans.reader, "layout", scans.reader)  # a phantom's would draw
         try:
             scans.prepare()
         except FileNotFoundError as error:

@@ -30,7 +30,7 @@ def who(configurations: Sequence[Configuration]) -> pd.DataFrame:
     tested = _tested(configurations).drop_duplicates("patient").set_index("patient")
     known = tested[["institution", "slices", "target", "pixels"]].copy()
     if "missing" in tested:
-        known["missing"] = tested["missing"].fillna("none")
+        known["missing"] = tested["missing"].astype(object).fillna("none")
     return known
 
 

@@ -9,6 +9,7 @@ import pytest
 from brainseg.config import compose, instantiate
 from brainseg.data.lgg import LGG
 from brainseg.data.phantom import Phantom
+from brainseg.data.phantom.brats import BraTSPhantom
 
 
 def small(**changes: int) -> Phantom:
@@ -142,3 +143,29 @@ def test_impossible_phantoms_are_refused(arguments: dict[str, int], message: str
 def test_phantoms_do_not_import_torch() -> None:
     code = "import sys, brainseg.data.phantom; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_phantoms_of_brats_are_read_by_its_reader_as_they_were_drawn(tmp_path: Path) -> None:
+    phantom = BraTSPhantom(patients=4, slices=(6, 8), size=32, seed=1)
+    found = phantom.find(tmp_path)
+    assert found.problems == []
+    assert found.left_out == []
+    assert found.patients == phantom.layout.find(next(tmp_path.iterdir())).patients
+    assert [each.institution for each in found.patients] == ["HGG", "HGG", "HGG", "LGG"]
+    for number, patient in enumerate(found.patients):
+        images, labels = phantom.draw(number)
+        assert images.dtype == np.int16
+        read_in, masks = phantom.read(patient)
+        bits = np.vectorize(phantom.bits.get)(labels)
+        np.testing.assert_array_equal(masks, bits)
+        wt, tc, et = (masks >> k & 1 for k in range(3))
+        assert wt.sum() > tc.sum() > et.sum()
+        assert (tc <= wt).all()
+        assert (et <= tc).all()
+        assert et.any() == (number != 3)
+        assert read_in.shape == (*labels.shape, 4)
+        outside = images.max(0) == 0  # skull-stripped
+        assert outside.mean() > 0.2
+        assert not labels[outside].any()
+    again = BraTSPhantom(patients=2, slices=(6, 8), size=32, seed=1).draw(1)
+    np.testing.assert_array_equal(again[0], phantom.draw(1)[0])

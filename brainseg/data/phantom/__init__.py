@@ -1,24 +1,19 @@
 """Phantom: synthetic patients in the layout of LGG, for runs without scans and without network."""
 
-import logging
-import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from tqdm import tqdm
 
-from brainseg.data.caches import cache_folder
 from brainseg.data.lgg import LGG
 from brainseg.data.phantom.anatomy import draw_head
+from brainseg.data.phantom.folder import check, drawn
 from brainseg.data.phantom.mri import acquire
-from brainseg.data.preprocessing import LARGEST
 from brainseg.data.reader import Found, Patient
 
 __all__ = ["Phantom"]
-
-log = logging.getLogger(__name__)
 
 FORMAT = 2  # of the pictures: changes whenever the same arguments give other pixels
 INSTITUTIONS = ("DU", "HT", "CS", "FG")  # each with its own scanner, and about as often as in LGG
@@ -47,6 +42,7 @@ class Phantom:
     bits = LGG.bits
     stand_in: str | None = LGG.stand_in
     same_size = True
+    layout = LGG()  # which reads what was drawn, and other scans in the same layout
     settings = ""  # all of them are in the name of the folder that they are drawn into
 
     def __init__(
@@ -57,24 +53,9 @@ class Phantom:
         size: int = 128,
         seed: int = 0,
     ) -> None:
-        fewest, most = slices
-        if not 1 <= patients <= 9999:
-            raise ValueError(
-                f"patients={patients} must be within 1 and 9999; set data.reader.patients"
-            )
-        if not 3 <= fewest <= most <= 1000:
-            raise ValueError(
-                f"slices={list(slices)} must be the fewest, at least 3, and the most, at most "
-                "1000; set data.reader.slices, e.g. [20,40]"
-            )
-        if not 16 <= size <= LARGEST:
-            raise ValueError(
-                f"size={size} must be within 16 and {LARGEST} pixels; set data.reader.size"
-            )
-        if seed < 0:
-            raise ValueError(f"seed={seed} must not be negative; set data.reader.seed")
+        check(patients, slices, size, seed)
         self.patients = patients
-        self.slices = (fewest, most)
+        self.slices = (slices[0], slices[1])
         self.size = size
         self.seed = seed
 
@@ -88,27 +69,17 @@ class Phantom:
         Raises:
             ValueError: If they cannot be written.
         """
-        parent = Path(root).expanduser() if root else cache_folder() / "phantom"
         fewest, most = self.slices
         name = f"{self.patients}x{fewest}-{most}-{self.size}px-seed{self.seed}-v{FORMAT}"
-        if not (parent / name).is_dir():
-            log.info("drawing %d phantoms into %s", self.patients, parent / name)
-            try:
-                self._write(parent / name)
-            except OSError as error:
-                raise ValueError(
-                    f"data.root={parent} must be a folder with space that can be written to "
-                    f"({error.strerror}); set data.root or BRAINSEG_CACHE to another"
-                ) from error
-        return LGG().find(parent / name)
+        return self.layout.find(drawn(root, name, self._write))
 
     def shape(self, patient: Patient) -> tuple[int, int] | None:
         """As `LGG.shape`."""
-        return LGG().shape(patient)
+        return self.layout.shape(patient)
 
     def read(self, patient: Patient) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Read a patient as `LGG.read` does."""
-        return LGG().read(patient)
+        return self.layout.read(patient)
 
     def draw(self, number: int) -> tuple[str, NDArray[np.uint8], NDArray[np.uint8]]:
         """Draw patient `number`, counted from 0.
@@ -128,20 +99,9 @@ class Phantom:
         return name, images, head.mask.astype(np.uint8)
 
     def _write(self, folder: Path) -> None:
-        """Write all patients beside `folder` and rename: it is there whole or not at all."""
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=".phantom-", dir=folder.parent))
-        try:
-            for number in range(self.patients):
-                name, images, masks = self.draw(number)
-                _write_patient(partial / "kaggle_3m" / name, images, masks)
-            partial.chmod(0o755)  # mkdtemp's is for its owner alone
-            partial.replace(folder)
-        except OSError:
-            if not folder.is_dir():  # else another process was first, with the same files
-                raise
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+        for number in tqdm(range(self.patients), "drawing", unit="patient", delay=2, disable=None):
+            name, images, masks = self.draw(number)
+            _write_patient(folder / "kaggle_3m" / name, images, masks)
 
 
 def _write_patient(folder: Path, images: NDArray[np.uint8], masks: NDArray[np.uint8]) -> None:
