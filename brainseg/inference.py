@@ -65,6 +65,7 @@ class Volume:
         probs: predicted probability of the region [D, H, W], in [0, 1].
         plain: the same without test-time augmentation; `probs` itself where there is none.
         missing: modalities that the patient lacks, joined by +.
+        spacing: of slices, rows and columns, in mm; None where the files tell none.
     """
 
     patient: str
@@ -76,6 +77,7 @@ class Volume:
     probs: Probs
     plain: Probs
     missing: str = ""
+    spacing: tuple[float, float, float] | None = None
 
 
 def logits(module: nn.Module, image: Tensor) -> Tensor:
@@ -139,7 +141,8 @@ def volumes(
         parts = np.stack([next(stream) for stream in streams])  # [members, 2, D, K, H, W]
         plain, probs = parts[0] if len(parts) == 1 else parts.mean(axis=0)
         where = group.index.to_numpy(np.int64)
-        target = scans.original_masks(where)
+        target, affine = scans.original_masks(where), scans.affine(int(where[0]))
+        sides = None if affine is None else np.linalg.norm(affine[:3, :3], axis=0).tolist()
         for k, region in enumerate(scans.regions):
             yield Volume(
                 patient=str(group["patient"].iloc[0]),
@@ -151,6 +154,7 @@ def volumes(
                 probs=probs[:, k],
                 plain=plain[:, k],
                 missing=str(group["missing"].iloc[0]),
+                spacing=None if sides is None else (sides[0], sides[1], sides[2]),
             )
 
 

@@ -100,13 +100,13 @@ def _prepare(
     """A patient's good slices (None without any), and what is wrong with the others."""
     problems: list[list[str]] = []
     try:
-        images, masks = reader.read(patient)
+        images, masks, affine, ranges = reader.read(patient)
     except SliceError as error:
         problems = list(error.problems.values())
         patient = patient.without(error.problems)
         if not patient.slices:
             return None, problems
-        images, masks = reader.read(patient)
+        images, masks, affine, ranges = reader.read(patient)
     if usual is not None and images.shape[1:3] != usual:
         wrong = f"{images.shape[1]}x{images.shape[2]} pixels, most patients {usual[0]}x{usual[1]}"
         return None, [*problems, *([f"{path}: {wrong}"] for path in patient.images)]
@@ -120,7 +120,24 @@ def _prepare(
         blank = [blank[k] for k in kept]
     missing = checks.missing(images, reader.modalities, reader.stand_in)
     flat = _packed(masks, len(reader.regions), packed)
-    return _fit(patient, images, masks, flat, preprocessing, missing, blank), problems
+    fitted, geometry = preprocessing.fit(images)
+    meta = PatientMeta(
+        name=patient.name,
+        institution=patient.institution,
+        slices=list(patient.slices),
+        shape=geometry.shape,
+        tumour=np.bitwise_count(flat).sum(2, dtype=int).tolist(),
+        box=geometry.box,
+        mean=geometry.mean.tolist(),
+        deviation=geometry.deviation.tolist(),
+        missing=missing,
+        blank=blank,
+        affine=[] if affine is None else affine.tolist(),
+        ranges=list(ranges),
+    )
+    digests = [(checks.sha256(i), checks.sha256(m)) for i, m in zip(images, masks, strict=True)]
+    record = _Record(meta, patient.images, digests, blank)
+    return _Volume(record, fitted, preprocessing.fit_masks(masks, geometry), flat), problems
 
 
 def _packed(masks: Pixels, regions: int, packed: int) -> Pixels:
@@ -128,33 +145,6 @@ def _packed(masks: Pixels, regions: int, packed: int) -> Pixels:
     flat = masks.reshape(len(masks), 1, -1) >> np.arange(regions, dtype=np.uint8)[:, None] & 1
     bits = np.packbits(flat, axis=2)
     return np.pad(bits, ((0, 0), (0, 0), (0, packed - bits.shape[2])))
-
-
-def _fit(
-    patient: Patient,
-    images: Pixels,
-    masks: Pixels,
-    originals: Pixels,
-    preprocessing: Preprocessing,
-    missing: list[str],
-    blank: list[bool],
-) -> _Volume:
-    fitted, geometry = preprocessing.fit(images)
-    meta = PatientMeta(
-        name=patient.name,
-        institution=patient.institution,
-        slices=list(patient.slices),
-        shape=geometry.shape,
-        tumour=np.bitwise_count(originals).sum(2, dtype=int).tolist(),
-        box=geometry.box,
-        mean=geometry.mean.tolist(),
-        deviation=geometry.deviation.tolist(),
-        missing=missing,
-        blank=blank,
-    )
-    digests = [(checks.sha256(i), checks.sha256(m)) for i, m in zip(images, masks, strict=True)]
-    record = _Record(meta, patient.images, digests, blank)
-    return _Volume(record, fitted, preprocessing.fit_masks(masks, geometry), originals)
 
 
 def _fingerprint(records: list[_Record]) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from brainseg.data.nifti import orientation_of
 from brainseg.data.prepare import prepare
 from brainseg.data.preprocess import Box
 from brainseg.data.preprocessing import Geometry, Preprocessing
@@ -96,7 +97,12 @@ class Scans:
                 self.reader, self.root, self.preprocessing, skip=skip, cache_dir=self.cache_dir
             )
             self._opened = _Opened(store, self._bits)
-            self.preprocessing = replace(self.preprocessing, size=store.meta.size)
+            affines = [np.array(each.affine) for each in store.meta.patients if each.affine]
+            self.preprocessing = replace(
+                self.preprocessing,
+                size=store.meta.size,
+                orientation=tuple(sorted({orientation_of(each) for each in affines})),
+            )
 
     @property
     def images(self) -> NDArray[np.uint8]:
@@ -141,6 +147,12 @@ class Scans:
         opened = self._open()
         geometry: Geometry = opened.geometries[opened.patient_of[row]]
         return geometry
+
+    def affine(self, row: int) -> NDArray[np.float64] | None:
+        """From slice number, row and column to mm, of the patient of slice `row` (`Slices`)."""
+        opened = self._open()
+        affine = opened.store.meta.patients[opened.patient_of[row]].affine
+        return np.array(affine) if affine else None
 
     def scale(self, pixels: NDArray[np.uint8], row: int) -> NDArray[np.float32]:
         """Pixels of slice `row`, `[H, W, all modalities]`, as the network's float32 `[C, H, W]`."""

@@ -4,13 +4,11 @@ import json
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from brainseg.data import volumes
 from brainseg.data.folders import left_out, walk
-from brainseg.data.reader import Found, Patient
+from brainseg.data.reader import Found, Patient, Slices
 
 __all__ = ["Decathlon"]
 
@@ -125,7 +123,7 @@ class Decathlon:
         """Height and width of the patient's slices, by its header."""
         return volumes.shape(patient)
 
-    def read(self, patient: Patient) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    def read(self, patient: Patient) -> Slices:
         """Images [D, H, W, C], each from its least value to its 99.9th percentile, and masks."""
         return volumes.read(patient, self.bits, axes=self.axes)
 

@@ -1,6 +1,6 @@
 """Intensities of any range as the bytes that networks are trained on."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,23 @@ ENOUGH = 2**20  # voxels, evenly over the volume, that it is taken from
 Pixels = NDArray[np.uint8]
 
 
-def to_bytes(values: NDArray[np.generic], what: str) -> tuple[Pixels, str]:
+class Grey(NamedTuple):
+    """Bytes of one sequence.
+
+    Attributes:
+        bytes: uint8 [D, H, W], unchanged where they were bytes already.
+        low: the value that became 0.
+        high: the value that became 255.
+        note: what was done in words, or nothing.
+    """
+
+    bytes: Pixels
+    low: float = 0
+    high: float = 255
+    note: str = ""
+
+
+def to_bytes(values: NDArray[np.generic], what: str) -> Grey:
     """One sequence as uint8, from its least value to its 99.9th percentile.
 
     The z-score that follows takes out where the range lies; what is lost is finer than a 255th of
@@ -20,9 +36,6 @@ def to_bytes(values: NDArray[np.generic], what: str) -> tuple[Pixels, str]:
     Args:
         values: all slices [D, H, W], whatever type.
         what: its name, for messages.
-
-    Returns:
-        The bytes, unchanged where they are bytes already, and what was done in words or nothing.
 
     Raises:
         ValueError: values are not finite, or all the same.
@@ -38,7 +51,7 @@ def to_bytes(values: NDArray[np.generic], what: str) -> tuple[Pixels, str]:
     if ((values == values.min()) | (values == values.max())).all():
         raise ValueError(f"{what} has two grey values alone, as a mask has; give a scan")
     if values.dtype == np.uint8:
-        return np.asarray(values, np.uint8), ""
+        return Grey(np.asarray(values, np.uint8))
     flat: NDArray[Any] = values.ravel(order="K")  # as it lies in memory
     high = float(np.percentile(flat[:: max(1, flat.size // ENOUGH)], TOP))
     high = high if high > low else top
@@ -48,4 +61,5 @@ def to_bytes(values: NDArray[np.generic], what: str) -> tuple[Pixels, str]:
     scaled *= np.float32(255 / (high - low))
     np.rint(scaled, out=scaled)
     clipped = f", what is above (up to {top:g}) 255" if high < top else ""
-    return scaled.astype(np.uint8), f"{what}: {low:g} to {high:g} became 0 to 255{clipped}"
+    note = f"{what}: {low:g} to {high:g} became 0 to 255{clipped}"
+    return Grey(scaled.astype(np.uint8), low, high, note)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from brainseg.data.download import REMEDY, download
 from brainseg.data.folders import Folder, by_parent, left_out, walk
 from brainseg.data.pictures import SUFFIXES, read_slice, size
-from brainseg.data.reader import Found, Patient, SliceError
+from brainseg.data.reader import Found, Patient, SliceError, Slices
 
 __all__ = ["LGG", "Patient"]
 
@@ -103,7 +103,7 @@ class LGG:
                 return arrays[0].shape[0], arrays[0].shape[1]
         return None
 
-    def read(self, patient: Patient) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    def read(self, patient: Patient) -> Slices:
         """Images `[D, H, W, 3]` in the order of `modalities` and masks `[D, H, W]` of 0 and 1.
 
         Raises:
@@ -126,7 +126,7 @@ class LGG:
         if problems:
             raise SliceError(dict(sorted(problems.items())))
         images, masks = zip(*slices.values(), strict=True)
-        return np.stack(images), np.stack(masks)
+        return Slices(np.stack(images), np.stack(masks))
 
 
 def _person(folder: Path) -> str:

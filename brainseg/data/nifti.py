@@ -96,6 +96,23 @@ def axes_of(image: Any) -> tuple[tuple[int, ...], tuple[int, ...], int]:
     return order, tuple(k for k in range(3) if signs[k] != wanted[k]), plane
 
 
+def affine_of(image: Any) -> NDArray[np.float64]:
+    """[4, 4] from (slice, row, column), as `turn_of` turns them, to mm right, front and up."""
+    order, flipped, _ = axes_of(image)
+    turned = np.zeros((4, 4))
+    turned[3, 3] = 1
+    for k, axis in enumerate(order):
+        turned[axis, k] = -1 if k in flipped else 1
+        turned[axis, 3] = image.shape[axis] - 1 if k in flipped else 0
+    found: NDArray[np.float64] = image.affine @ turned
+    return found
+
+
+def orientation_of(affine: NDArray[np.float64]) -> str:
+    """Where slices, rows and columns run to, such as SPL: up, back and left."""
+    return "".join(nib.aff2axcodes(affine))  # type: ignore[no-untyped-call]
+
+
 def turn_of(image: Any) -> tuple[Callable[[NDArray[Any]], NDArray[Any]], str]:
     """What turns the file's axes into [D, H, W], rows and columns as they are shown; the plane."""
     order, flipped, plane = axes_of(image)

@@ -12,7 +12,7 @@ from brainseg.data import stacks, volumes
 from brainseg.data.folders import left_out, walk
 from brainseg.data.pages import pages
 from brainseg.data.patterns import NIFTI, PLACE, Key, Pattern
-from brainseg.data.reader import Found, Patient
+from brainseg.data.reader import Found, Patient, Slices
 
 __all__ = ["Own"]
 
@@ -118,7 +118,7 @@ class Own:
             return None
         return height, width
 
-    def read(self, patient: Patient) -> tuple[Pixels, Pixels]:
+    def read(self, patient: Patient) -> Slices:
         """Images [D, H, W, C], each channel brought to bytes, and masks [D, H, W].
 
         Raises:

@@ -64,6 +64,8 @@ class Preprocessing:
         channels: which of the volume's channels the network gets, in its order.
         copies: how the head is found where one channel is the copy of another: `otsu`, as
             elsewhere, or `root` (`preprocess.foreground`).
+        orientation: where slices, rows and columns ran to in the patients' files, such as SPL (up,
+            back, left), each that there was; empty where the files tell none. It changes no pixel.
 
     Raises:
         ValueError: a value is none of these.
@@ -75,6 +77,7 @@ class Preprocessing:
     intensity: str
     channels: tuple[int, ...]
     copies: str = "otsu"
+    orientation: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         most = LARGEST if isinstance(self.size, int) else 1
@@ -161,7 +164,8 @@ class Preprocessing:
 
     def state(self) -> dict[str, Any]:
         """Version and numbers as plain containers, for a checkpoint."""
-        return {"version": VERSION, **asdict(self), "channels": list(self.channels)}
+        plain = {"channels": list(self.channels), "orientation": list(self.orientation)}
+        return {"version": VERSION, **asdict(self), **plain}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> "Preprocessing":
@@ -176,7 +180,8 @@ class Preprocessing:
                 f"preprocessing version {version} is not the {VERSION} of this brainseg; predict "
                 "with the brainseg that trained it, or train it again"
             )
-        return cls(**values | {"channels": tuple(values["channels"])})
+        lists = {"channels": values["channels"], "orientation": values.get("orientation", ())}
+        return cls(**values | {key: tuple(each) for key, each in lists.items()})
 
 
 def _has_copies(volume: Pixels) -> bool:

@@ -60,6 +60,24 @@ class Found(NamedTuple):
     root: Path
 
 
+class Slices(NamedTuple):
+    """A patient's slices as they were scanned.
+
+    Attributes:
+        images: `[D, H, W, C]`.
+        masks: `[D, H, W]`, whose bit k is set within region k.
+        affine: `[4, 4]` from (slice, row, column), the patient's slice numbers and not positions
+            in `images`, to mm to the right, front and top; None where the files tell none.
+        ranges: of each channel the values of the files that became 0 and 255; empty where the
+            files hold bytes.
+    """
+
+    images: NDArray[np.uint8]
+    masks: NDArray[np.uint8]
+    affine: NDArray[np.float64] | None = None
+    ranges: tuple[tuple[float, float], ...] = ()
+
+
 Labels = dict[str, int]
 
 
@@ -108,8 +126,8 @@ class Reader(Protocol):
     def shape(self, patient: Patient) -> tuple[int, int] | None:
         """Height and width of the patient's slices, by the first sound one; None where none is."""
 
-    def read(self, patient: Patient) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Images `[D, H, W, C]` and masks `[D, H, W]`, whose bit k is set within region k.
+    def read(self, patient: Patient) -> Slices:
+        """The patient's slices, and where they lie.
 
         Raises:
             SliceError: If any slice cannot be used; it names them all.

@@ -24,7 +24,7 @@ def size_of(share: float, sides: Iterable[int | None]) -> int:
 def side(reader: Reader, patient: Patient, *, crop: bool) -> int | None:
     """Side in pixels of the square that is cut out of a patient; None where no slice is sound."""
     try:
-        images, _ = reader.read(patient)
+        images, *_ = reader.read(patient)
     except SliceError as error:
         sound = patient.without(error.problems)
         return side(reader, sound, crop=crop) if sound.slices else None

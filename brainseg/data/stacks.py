@@ -12,7 +12,7 @@ from PIL import Image
 from brainseg.data.grey import to_bytes
 from brainseg.data.pages import pages
 from brainseg.data.pictures import size
-from brainseg.data.reader import Patient, SliceError
+from brainseg.data.reader import Patient, SliceError, Slices
 
 Pixels = NDArray[np.uint8]
 Values = NDArray[Any]
@@ -20,8 +20,8 @@ Values = NDArray[Any]
 
 def read(
     patient: Patient, modalities: Sequence[str], width: int, bits: Mapping[int, int]
-) -> tuple[Pixels, Pixels]:
-    """Images [D, H, W, C], each channel brought to bytes, and masks [D, H, W].
+) -> Slices:
+    """Images, each channel brought to bytes, and masks.
 
     Args:
         patient: the same image and mask for every slice where these are its pages; its `volumes`
@@ -55,12 +55,14 @@ def read(
     volume = np.concatenate([values for values, _ in parts.values()])
     masks = np.concatenate([mask for _, mask in parts.values()])
     try:
-        each = [to_bytes(volume[..., c], name)[0] for c, name in enumerate(modalities)]
+        each = [to_bytes(volume[..., c], name) for c, name in enumerate(modalities)]
     except ValueError as error:
         line = f"{patient.images[0]}: {error}"
         raise SliceError({k: [] if k else [line] for k in range(len(patient.slices))}) from error
     rows = list(patient.slices) if stack else list(range(len(volume)))
-    return np.stack(each, axis=-1)[rows], masks[rows]
+    images = np.stack([grey.bytes for grey in each], axis=-1)[rows]
+    ranges = () if volume.dtype == np.uint8 else tuple((grey.low, grey.high) for grey in each)
+    return Slices(images, masks[rows], None, ranges)
 
 
 def pages_of(path: Path) -> int:

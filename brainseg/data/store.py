@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-FORMAT = 4
+FORMAT = 5
 PIXELS = ("images.u8", "masks.u8", "originals.u1")
 
 log = logging.getLogger(__name__)
@@ -43,6 +43,8 @@ class PatientMeta:
         deviation: The standard deviation, likewise.
         missing: Modalities that were not acquired; another's copy stands in their channels.
         blank: Whether each slice has one grey value.
+        affine: As in `reader.Slices`, row by row; empty where the files tell none.
+        ranges: Likewise, of each channel.
     """
 
     name: str
@@ -55,6 +57,8 @@ class PatientMeta:
     deviation: list[float]
     missing: list[str]
     blank: list[bool]
+    affine: list[list[float]]
+    ranges: list[tuple[float, float]]
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brainseg.data.grey import to_bytes
-from brainseg.data.nifti import axes_of, grid, open_nifti, same_grid, turn_of, values_of
-from brainseg.data.reader import Patient, SliceError
+from brainseg.data.grey import Grey, to_bytes
+from brainseg.data.nifti import affine_of, axes_of, grid, open_nifti, same_grid, turn_of, values_of
+from brainseg.data.reader import Patient, SliceError, Slices
 
 Pixels = NDArray[np.uint8]
 
@@ -60,8 +60,8 @@ def shape(patient: Patient) -> tuple[int, int] | None:
     return image.shape[height], image.shape[width]
 
 
-def read(patient: Patient, labels: Mapping[int, int], *, axes: int = 3) -> tuple[Pixels, Pixels]:
-    """Images [D, H, W, C], each sequence brought to bytes, and masks [D, H, W].
+def read(patient: Patient, labels: Mapping[int, int], *, axes: int = 3) -> Slices:
+    """Images, each sequence brought to bytes, masks, and where they lie.
 
     Args:
         patient: as `patient` made it.
@@ -74,10 +74,10 @@ def read(patient: Patient, labels: Mapping[int, int], *, axes: int = 3) -> tuple
     """
     problems: list[str] = []
     rows = list(patient.slices)
-    read_in: dict[Path, list[Pixels]] = {}
+    read_in: dict[Path, list[Grey]] = {}
     for path in dict.fromkeys(patient.volumes):
         try:
-            read_in[path] = [each[rows] for each in _sequences(path, axes)]
+            read_in[path] = _sequences(path, axes)
         except ValueError as error:
             problems.append(str(error))
     mask: Pixels = np.empty(0, np.uint8)
@@ -88,16 +88,19 @@ def read(patient: Patient, labels: Mapping[int, int], *, axes: int = 3) -> tuple
     if problems:
         raise SliceError({k: [] if k else problems for k in range(len(rows))})
     each = [read_in[path][k if axes == 4 else 0] for k, path in enumerate(patient.volumes)]
-    return np.stack(each, axis=-1), mask
+    images = np.stack([grey.bytes[rows] for grey in each], axis=-1)
+    affine = affine_of(open_nifti(patient.masks[0]))
+    return Slices(images, mask, affine, tuple((grey.low, grey.high) for grey in each))
 
 
-def _sequences(path: Path, axes: int) -> list[Pixels]:
+def _sequences(path: Path, axes: int) -> list[Grey]:
     """The sequences of a file, [D, H, W] each: one, or those along its last axis."""
     image = open_nifti(path, axes=axes)
     values = values_of(image, path)
     parts = np.moveaxis(values, 3, 0) if axes == 4 else [values]
     turn, _ = turn_of(image)
-    return [turn(to_bytes(part, str(path))[0]) for part in parts]
+    each = [to_bytes(part, str(path)) for part in parts]
+    return [grey._replace(bytes=turn(grey.bytes)) for grey in each]
 
 
 def _mask(path: Path, labels: Mapping[int, int]) -> Pixels:

@@ -9,7 +9,7 @@ from brainseg.evaluate import calibration, overlap
 from brainseg.evaluate.average_precision import average_precision
 from brainseg.evaluate.calibration import Histogram
 from brainseg.evaluate.interval import Estimand, Estimate, Floats, mean, median, ratio
-from brainseg.evaluate.measure import Measured, Rules
+from brainseg.evaluate.measure import Measured
 
 Scores = dict[str, Estimate]
 
@@ -56,19 +56,18 @@ class Card:
     tta: Scores | None
 
 
-def card(measured: Measured, rules: Rules, *, val: Histogram | None, tta: bool) -> Card:
+def card(measured: Measured, *, val: Histogram | None, tta: bool) -> Card:
     """Work out a card.
 
     Args:
         measured: of the patients that are scored.
-        rules: as they were measured with.
         val: of the patients that the threshold is chosen on; None without.
         tta: whether they were predicted with test-time augmentation.
     """
     return Card(
         overlap=_overlap(measured),
         median=_medians(measured),
-        surface=_surface(measured, rules),
+        surface=_surface(measured),
         volume=_volume(measured),
         lesions=_lesions(measured),
         false_alarms=_false_alarms(measured),
@@ -105,12 +104,12 @@ def _medians(measured: Measured) -> Scores:
     return {"dice": dice, "hd95_px": hd95}
 
 
-def _surface(measured: Measured, rules: Rules) -> Scores:
+def _surface(measured: Measured) -> Scores:
     found = {
         "hd95_px": mean(_column(measured, "hd95_px")).estimate(measured.diagonal),
         "surface_dice": mean(_column(measured, "surface_dice")).estimate(nothing=0.0),
     }
-    if rules.spacing is not None:
+    if "hd95_mm" in measured.patients:
         nothing = mean(_column(measured, "hd95_mm_of_nothing")).value
         found["hd95_mm"] = mean(_column(measured, "hd95_mm")).estimate(nothing)
         found["surface_dice_3d"] = mean(_column(measured, "surface_dice_3d")).estimate(0.0)

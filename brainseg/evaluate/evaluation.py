@@ -52,8 +52,7 @@ def evaluate(request: Request) -> dict[str, Card]:
         if not own or request.split != "val":
             val, said = _val(runs, scans, request, own=own)
         cards = {
-            name: card(each, request.rules, val=val.get(name), tta=request.tta)
-            for name, each in measured.items()
+            name: card(each, val=val.get(name), tta=request.tta) for name, each in measured.items()
         }
         figures = {
             name: {

@@ -58,7 +58,7 @@ def facts(
         f"checkpoint {request.checkpoint}, split {request.split}, on {where}: "
         f"{len(patients)} patients, {slices} slices, {tumour} of them with tumour",
         f"threshold 0.5; surface Dice within {request.rules.tolerance:g} pixels",
-        _spacing(request),
+        _spacing(request, first),
         f"made with `{request.command}`, {datetime.now(UTC).isoformat(timespec='seconds')}",
     ]
     lines += [of_val] if of_val else []
@@ -108,11 +108,14 @@ def _settings(run: Trained) -> str:
     )
 
 
-def _spacing(request: Request) -> str:
+def _spacing(request: Request, measured: Measured) -> str:
+    within = f"surface Dice within {request.rules.tolerance:g} mm"
+    if request.rules.spacing is None and "hd95_mm" in measured.patients:
+        return f"in 3D the spacing of each patient's files, {within}"
     if request.rules.spacing is None:
         return "no scores in 3D: the spacing is not known (--spacing)"
     spacing = " x ".join(f"{mm:g}" for mm in request.rules.spacing)
-    return f"in 3D spacing {spacing} mm, surface Dice within {request.rules.tolerance:g} mm"
+    return f"in 3D spacing {spacing} mm, {within}"
 
 
 def _warnings(request: Request, runs: Sequence[Trained], of: Sequence[str]) -> list[str]:

@@ -25,7 +25,8 @@ class Rules:
 
     Attributes:
         tolerance: of the surface Dice, in pixels by slice and in mm by volume.
-        spacing: in mm; None where it is not known, and there are no scores in 3D.
+        spacing: in mm; None is that of each patient's files, and where these tell none there are no
+            scores in 3D.
     """
 
     tolerance: float = 2.0
@@ -137,7 +138,7 @@ def _patient(
     row |= {"slices": len(by_slice)} | dict(zip(COUNTS, counts.tolist(), strict=True))
     row |= {name: float(value) for name, value in scores(counts).items()}
     row |= _surface(volume, preds, by_slice, rules)
-    row |= _volume_error(counts, rules)
+    row |= _volume_error(counts, rules.spacing or volume.spacing)
     row |= {f"lesions_{k}": n for k, n in _lesions(volume, preds).items()}
     empty = by_slice["target"] == 0
     row |= {"empty_slices": int(empty.sum())}
@@ -155,27 +156,28 @@ def _surface(
     """Means over the slices with tumour; in 3D where the spacing is known."""
     tumour = by_slice[by_slice["target"] > 0]
     found: dict[str, object] = {name: tumour[name].mean() for name in ("hd95_px", "surface_dice")}
-    if rules.spacing is not None:
+    spacing = rules.spacing or volume.spacing
+    if spacing is not None:
         in_3d = ("hd95_mm", "surface_dice_3d", "hd95_mm_of_nothing")
         found |= dict.fromkeys(in_3d, float("nan"))
-    if rules.spacing is not None and len(tumour):
+    if spacing is not None and len(tumour):
         found["hd95_mm"], found["surface_dice_3d"] = surface.of_volume(
-            preds, volume.target, volume.numbers, rules.spacing, tolerance=rules.tolerance
+            preds, volume.target, volume.numbers, spacing, tolerance=rules.tolerance
         )
         found["hd95_mm_of_nothing"], _ = surface.of_volume(
-            np.zeros_like(preds), volume.target, volume.numbers, rules.spacing, tolerance=0
+            np.zeros_like(preds), volume.target, volume.numbers, spacing, tolerance=0
         )
     return found
 
 
-def _volume_error(counts: Counts, rules: Rules) -> dict[str, object]:
+def _volume_error(counts: Counts, spacing: Spacing | None) -> dict[str, object]:
     """Predicted minus true volume, as a share of the true one and, with spacing, in ml."""
     _, predicted, target, _ = counts.tolist()
     found: dict[str, object] = {
         "volume_error": (predicted - target) / target if target else float("nan")
     }
-    if rules.spacing is not None:
-        found["volume_error_ml"] = (predicted - target) * float(np.prod(rules.spacing)) / 1000
+    if spacing is not None:
+        found["volume_error_ml"] = (predicted - target) * float(np.prod(spacing)) / 1000
     return found
 
 

@@ -67,7 +67,7 @@ def pictures(
 def originals(scans: Scans, patient: Patient, numbers: Collection[int]) -> NDArray[np.uint8]:
     """FLAIR (or the first modality) of some slices of a patient, as in its files [D, H, W]."""
     others = [k for k, number in enumerate(patient.slices) if number not in numbers]
-    images, _ = scans.reader.read(patient.without(others))
+    images, *_ = scans.reader.read(patient.without(others))
     shown = "flair" if "flair" in scans.modalities else scans.modalities[0]
     return images[..., scans.reader.modalities.index(shown)]
 

@@ -97,7 +97,7 @@ def patients(
     if absent := sorted(set(names) - known.keys()):
         raise ValueError(f"{absent[0]} is not under data.root={scans.root}; restore the scans")
     for name in tqdm(names, "scoring out of fold", unit="patient", delay=2, disable=None):
-        images, masks = scans.reader.read(known[name])
+        images, masks, *_ = scans.reader.read(known[name])
         sequences = {each: images[..., k] for k, each in enumerate(scans.reader.modalities)}
         region = (config["data"].get("regions") or scans.reader.regions)[0]
         bit = scans.reader.regions.index(region)

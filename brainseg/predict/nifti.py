@@ -11,7 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brainseg.data.grey import to_bytes
-from brainseg.data.nifti import axes_of, grid, open_nifti, same_grid, turn_of, values_of
+from brainseg.data.nifti import (
+    affine_of,
+    axes_of,
+    grid,
+    open_nifti,
+    orientation_of,
+    same_grid,
+    turn_of,
+    values_of,
+)
 from brainseg.predict.marks import is_dicom
 from brainseg.predict.scan import FLAIR, Scan
 
@@ -48,16 +57,17 @@ def read(name: str, files: Mapping[str, Sequence[Path]], *, resample: bool = Fal
 
     def pixels(sequence: str) -> tuple[Any, str]:
         path = files[sequence][0]
-        found, note = to_bytes(values_of(images[sequence], path), str(path))
-        return turn(found), note.replace(str(path), path.name)
+        grey = to_bytes(values_of(images[sequence], path), str(path))
+        return turn(grey.bytes), grey.note.replace(str(path), path.name)
 
     with ThreadPoolExecutor() as pool:  # unpacking lets other threads run
         read_in = dict(zip(images, pool.map(pixels, images), strict=True))
     sequences = {sequence: found for sequence, (found, _) in read_in.items()}
     notes += [note for _, note in read_in.values() if note]
     d, h, w = (float(flair.header.get_zooms()[axis]) for axis in axes_of(flair)[0])
-    back = partial(_back, flair)
-    return Scan(name, sequences, dict(files), partial(_write, flair), back, (d, h, w), notes)
+    back, orientation = partial(_back, flair), orientation_of(affine_of(flair))
+    write, size = partial(_write, flair), (d, h, w)
+    return Scan(name, sequences, dict(files), write, back, size, orientation, notes)
 
 
 def _open(paths: Sequence[Path]) -> Any:

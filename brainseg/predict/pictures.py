@@ -44,8 +44,9 @@ def read(name: str, paths: Sequence[Path]) -> Scan:
                 notes.append(f"its channel of {channel} is a copy of FLAIR: taken as missing")
     sequences = {}
     for sequence, values in found.items():
-        sequences[sequence], note = to_bytes(values, f"{paths[0]} {sequence}")
-        notes += [note] if note else []
+        grey = to_bytes(values, f"{paths[0]} {sequence}")
+        sequences[sequence] = grey.bytes
+        notes += [grey.note] if grey.note else []
     if len(paths) > 1:
         span = f"{paths[0].name} to {paths[-1].name}"
         notes.append(f"{len(paths)} numbered pictures, {span}: taken as one volume's slices")

@@ -148,6 +148,10 @@ def _case(
 def _segment(case: Case, segmenter: Segmenter, options: argparse.Namespace) -> dict[str, Any]:
     scan = case.read()
     scan.notes.extend(unlike(scan, segmenter.known))
+    known = segmenter.preprocessing.orientation
+    if scan.orientation and known and scan.orientation not in known:
+        trained = ", ".join(known)
+        scan.notes.append(f"slices, rows, columns run to {scan.orientation}; trained on {trained}")
     probs = segmenter.probabilities(scan, tta=options.tta)
     mask = segmenter.mask(probs, options.threshold)
     stem, regions = options.out / case.name, segmenter.regions

@@ -28,6 +28,7 @@ class Scan:
             returns them. bool is a mask, uint8 labels, else probabilities.
         back: turns [D, H, W] into the file's own axes.
         spacing: of slices, rows and columns, in mm; None where the file tells none.
+        orientation: where these three run to, such as SPL (up, back, left); empty likewise.
         notes: what was done to it, or would mislead, a line each.
     """
 
@@ -37,6 +38,7 @@ class Scan:
     write: Callable[[NDArray[Any], Path, str], list[Path]] = lambda values, stem, what: []
     back: Callable[[NDArray[Any]], NDArray[Any]] = lambda values: values
     spacing: tuple[float, float, float] | None = None
+    orientation: str = ""
     notes: list[str] = field(default_factory=list)
 
     def volume(self, order: Sequence[str]) -> Pixels:

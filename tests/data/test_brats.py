@@ -1,5 +1,6 @@
 """BraTS releases as they are found on disks: odd names, depths, labels and grids."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def test_slices_are_shown_as_they_lie_and_regions_are_bits(tmp_path: Path) -> No
     patient(tmp_path, 1)
     own = reader()
     (found,) = own.find(tmp_path).patients
-    images, masks = own.read(found)
+    images, masks, *_ = own.read(found)
     assert (images.shape, images.dtype) == ((6, 24, 20, 4), np.uint8)
     whole = labels().transpose(2, 1, 0)  # [foot, back, left]: rows run to the back, columns left
     for bit, known in enumerate(([1, 2, 4], [1, 4], [4])):
@@ -220,7 +221,7 @@ def test_the_releases_differ_in_names_and_labels_alone(tmp_path: Path) -> None:
     values[values == 4] = 3
     save(tmp_path / name / f"{name}-seg.nii.gz", values)
     own = reader(2023)
-    _, masks = own.read(own.find(tmp_path).patients[0])
+    _, masks, *_ = own.read(own.find(tmp_path).patients[0])
     np.testing.assert_array_equal(masks >> 2 & 1, values.transpose(2, 1, 0) == 3)
 
 
@@ -243,3 +244,39 @@ def test_nothing_there_is_one_line(tmp_path: Path) -> None:
         reader().find(tmp_path / "none")
     with pytest.raises(FileNotFoundError, match="must be the release's folder"):
         reader(2023).find(None)
+
+
+def test_where_slices_lie_is_kept_with_the_data_set_and_for_the_checkpoint(tmp_path: Path) -> None:
+    """Files that lie in any way: the voxel of a slice is where its file has it, in mm."""
+    turned = np.array([[0, 0, -2.0, 9], [0, 1.5, 0, -4], [1.0, 0, 0, 7], [0, 0, 0, 1]])
+    patient(tmp_path / "scans", 1)
+    name = "BraTS20_Training_002"
+    values = volume(5).transpose(2, 1, 0).copy()  # slices along the first axis, upwards
+    for k, modality in enumerate(("flair", "t1", "t1ce", "t2")):
+        save(tmp_path / "scans" / name / f"{name}_{modality}.nii.gz", values + k, turned)
+    save(
+        tmp_path / "scans" / name / f"{name}_seg.nii.gz", labels().transpose(2, 1, 0).copy(), turned
+    )
+    words = [f"data.root={tmp_path / 'scans'}", f"data.cache_dir={tmp_path / 'cache'}"]
+    scans: Scans = instantiate(compose(["data=brats2020", *words, "data.size=24"]).data)
+    scans.prepare()
+    assert scans.preprocessing.orientation == ("SPL",)  # up, back, left
+    assert type(scans.preprocessing).from_state(scans.preprocessing.state()) == scans.preprocessing
+    row = int(np.flatnonzero(scans.index["patient"] == name)[2])
+    affine = scans.affine(row)
+    assert affine is not None
+    assert np.linalg.norm(affine[:3, :3], axis=0).tolist() == [1.0, 1.5, 2.0]
+    images = scans.reader.read(scans.reader.find(scans.root).patients[1]).images
+    d, h, w = 3, 5, 8
+    x, y, z, _ = np.linalg.inv(turned) @ affine @ [d, h, w, 1]
+    found = values[round(x), round(y), round(z)]
+    low, high = scans_range(scans, 1)[0]
+    expected = round(min(max(float(found) - low, 0) * 255 / (high - low), 255))
+    assert images[d, h, w, 0] == expected
+
+
+def scans_range(scans: Scans, number: int) -> list[tuple[float, float]]:
+    """The values that became 0 and 255, of each sequence of a patient, as the cache keeps them."""
+    (meta,) = Path(scans.cache_dir or "").glob("brats-24-*/meta.json")
+    ranges = json.loads(meta.read_text())["patients"][number]["ranges"]
+    return [(float(low), float(high)) for low, high in ranges]

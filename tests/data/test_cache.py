@@ -50,7 +50,7 @@ def builds(caplog: pytest.LogCaptureFixture) -> int:
 
 def originals(root: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     patients = LGG().find(root).patients
-    images, masks = zip(*(LGG().read(patient) for patient in patients), strict=True)
+    images, masks = zip(*(LGG().read(patient)[:2] for patient in patients), strict=True)
     return np.concatenate(images), np.concatenate(masks)
 
 
@@ -452,7 +452,8 @@ Scans(LGG(), root={str(root)!r}, cache_dir={str(cache)!r}, size=32).prepare()
 
 
 def test_two_processes_build_one_cache(lgg_root: Path, tmp_path: Path) -> None:
-    slow = "import time; fit = build._fit; build._fit = lambda *a: (time.sleep(0.5), fit(*a))[1]"
+    slow = "import time; own = build._prepare; "
+    slow += "build._prepare = lambda *a: (time.sleep(0.5), own(*a))[1]"
     line = command(lgg_root, tmp_path / "cache", slow)
     both = [subprocess.Popen(line, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     logs = [process.communicate(timeout=60)[1] for process in both]

@@ -62,7 +62,7 @@ def test_what_the_list_names_is_read_and_nothing_else(inside: bool, tmp_path: Pa
         "files that dataset.json does not list for training (1)",
         "files and folders of the system (1)",
     ]
-    images, masks = own.read(found.patients[1])
+    images, masks, *_ = own.read(found.patients[1])
     assert images.shape == (5, 41, 35, 1)
     assert own.shape(found.patients[1]) == (41, 35)
     assert np.unique(masks).tolist() == [0, 0b011, 0b101]  # whole and anterior, whole and posterior
@@ -72,7 +72,7 @@ def test_what_the_list_names_is_read_and_nothing_else(inside: bool, tmp_path: Pa
 def test_sequences_lie_along_the_last_axis(name: str, tmp_path: Path) -> None:
     folder = task(tmp_path, name)
     own = Decathlon(task=name)
-    images, _ = own.read(own.find(folder).patients[0])
+    images, *_ = own.read(own.find(folder).patients[0])
     assert images.shape[-1] == len(own.modalities)
     assert not np.array_equal(images[..., 0], images[..., 1])
 

@@ -38,7 +38,7 @@ def test_slices_are_in_the_order_of_their_numbers(lgg_root: Path) -> None:
 
 
 def test_channels_stay_pre_flair_post(lgg_root: Path) -> None:
-    images, masks = LGG().read(LGG().find(lgg_root)[0][0])
+    images, masks, *_ = LGG().read(LGG().find(lgg_root)[0][0])
     assert images.shape == (3, 32, 32, 3)
     assert images.dtype == masks.dtype == np.uint8
     pre, flair, post = images[0, 16, 19].tolist()  # the fixture's 60, 120, 180 and noise
@@ -50,7 +50,7 @@ def test_masks_are_read_as_0_and_1(lgg_root: Path, values: tuple[int, int]) -> N
     path = lgg_root / FIRST / f"{FIRST}_2_mask.tif"
     marked = np.asarray(Image.open(path)) > 0
     Image.fromarray(np.where(marked, values[1], values[0]).astype(np.uint8)).save(path)
-    _, masks = LGG().read(LGG().find(lgg_root)[0][0])
+    _, masks, *_ = LGG().read(LGG().find(lgg_root)[0][0])
     np.testing.assert_array_equal(masks[1], marked)
     assert masks.max() == 1
 
@@ -269,7 +269,7 @@ def test_every_damaged_file_of_a_patient_is_named(lgg_root: Path) -> None:
         8: [f"{patient.masks[8]}: No such file or directory"],
     }
     assert read_problems(patient) == expected
-    images, _ = LGG().read(patient.without(expected))
+    images, *_ = LGG().read(patient.without(expected))
     assert len(images) == len(patient.slices) - len(expected)
 
 

@@ -54,7 +54,7 @@ def test_numbered_pictures_are_the_slices_of_the_name_before_the_number(tmp_path
     found = reader.find(tmp_path)
     assert names(found) == [("a", 3), ("b-7", 3)]
     assert found.patients[0].slices == (1, 2, 10)
-    images, masks = reader.read(found.patients[0])
+    images, masks, *_ = reader.read(found.patients[0])
     assert images.shape == (3, 36, 40, 1)
     assert np.unique(masks).tolist() == [0, 1]
     with Image.open(tmp_path / "a_10_image.png") as last:
@@ -98,7 +98,7 @@ def test_the_pages_of_a_tiff_are_slices(tmp_path: Path) -> None:
     picture(tmp_path / "x_mask.tif", *[mask(k % 2) for k in range(4)])
     reader = own()
     (patient,) = reader.find(tmp_path).patients
-    images, masks = reader.read(patient)
+    images, masks, *_ = reader.read(patient)
     assert images.shape == (4, 36, 40, 1)
     assert masks.any((1, 2)).tolist() == [False, True, False, True]
     np.testing.assert_array_equal(reader.read(patient.without([0, 1]))[0], images[2:])
@@ -124,7 +124,7 @@ def test_volumes_in_nnunets_layout(tmp_path: Path) -> None:
     )
     found = reader.find(tmp_path)
     assert names(found) == [("case_001", 5), ("case_002", 5)]
-    images, masks = reader.read(found.patients[0])
+    images, masks, *_ = reader.read(found.patients[0])
     assert images.shape == (5, 36, 40, 2)
     assert np.unique(masks).tolist() == [0, 1]  # whole, not core
 

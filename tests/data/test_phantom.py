@@ -37,7 +37,7 @@ def test_phantoms_are_read_by_the_reader_of_lgg_as_they_were_drawn(tmp_path: Pat
     drawn = {name: (images, masks) for name, images, masks in map(phantom.draw, range(3))}
     assert sorted(drawn) == [patient.name for patient in patients]
     for patient in patients:
-        images, masks = phantom.read(patient)
+        images, masks, *_ = phantom.read(patient)
         assert np.array_equal(images, drawn[patient.name][0])
         assert np.array_equal(masks, drawn[patient.name][1])
         assert images.shape[1:] == (32, 32, len(phantom.modalities))
@@ -155,7 +155,7 @@ def test_phantoms_of_brats_are_read_by_its_reader_as_they_were_drawn(tmp_path: P
     for number, patient in enumerate(found.patients):
         images, labels = phantom.draw(number)
         assert images.dtype == np.int16
-        read_in, masks = phantom.read(patient)
+        read_in, masks, *_ = phantom.read(patient)
         bits = np.vectorize(phantom.bits.get)(labels)
         np.testing.assert_array_equal(masks, bits)
         wt, tc, et = (masks >> k & 1 for k in range(3))

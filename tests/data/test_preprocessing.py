@@ -33,7 +33,7 @@ def test_a_volume_that_was_never_cached_becomes_what_the_cache_gives_and_is_undo
     )
     scans.prepare()
     for patient in LGG().find(lgg_root)[0]:
-        volume, _ = LGG().read(patient)
+        volume, *_ = LGG().read(patient)
         rows = np.flatnonzero(scans.index["patient"] == patient.name)
         image, geometry = scans.preprocessing.apply(volume)
         cached = np.stack([scans.image(int(row)) for row in rows])

@@ -45,7 +45,7 @@ def measured() -> Measured:
 
 
 def test_scores_are_the_numbers_by_hand(measured: Measured) -> None:
-    found = card(measured, RULES, val=None, tta=False)
+    found = card(measured, val=None, tta=False)
     dice = {level: names["dice"].value for level, names in found.overlap.items()}
     assert dice == pytest.approx(
         {
@@ -71,7 +71,7 @@ def test_scores_are_the_numbers_by_hand(measured: Measured) -> None:
 
 
 def test_predicting_nothing_is_scored_by_the_same_rules(measured: Measured) -> None:
-    overlap = card(measured, RULES, val=None, tta=False).overlap
+    overlap = card(measured, val=None, tta=False).overlap
     dice = {level: names["dice"].nothing for level, names in overlap.items()}
     assert dice == {
         "patient": 0,
@@ -91,25 +91,25 @@ def test_a_patient_without_tumour_has_no_borders_in_3d_either() -> None:
     preds[1, 0, 3, 3] = True  # a false alarm, which has scores of its own
     rules = Rules(tolerance=1.0, spacing=(5.0, 1.0, 1.0))
     each = [volume(n, preds[k], target[k], preds[k]) for k, n in enumerate("ab")]
-    found = card(measure(each, rules)["tumour"], rules, val=None, tta=False).surface
+    found = card(measure(each, rules)["tumour"], val=None, tta=False).surface
     assert {name: (score.value, score.patients) for name, score in found.items()} == {
         "hd95_px": (0.0, 1),
         "surface_dice": (1.0, 1),
         "hd95_mm": (0.0, 1),
         "surface_dice_3d": (1.0, 1),
     }
-    alone = card(measure(each[1:], rules)["tumour"], rules, val=None, tta=False).surface
+    alone = card(measure(each[1:], rules)["tumour"], val=None, tta=False).surface
     assert {score.patients for score in alone.values()} == {0}
 
 
 def test_the_gain_of_flips_is_paired_by_patient(measured: Measured) -> None:
-    found = card(measured, RULES, val=None, tta=True).tta
+    found = card(measured, val=None, tta=True).tta
     assert found is not None
     assert found["dice"].value == pytest.approx(((4 / 7 - 1) + (1 - 0)) / 2)
 
 
 def test_without_val_there_is_no_threshold(measured: Measured) -> None:
-    found = card(measured, RULES, val=None, tta=False)
+    found = card(measured, val=None, tta=False)
     assert found.threshold is None
     assert found.tta is None
     text = drawn(measured, found)
@@ -118,7 +118,7 @@ def test_without_val_there_is_no_threshold(measured: Measured) -> None:
 
 
 def test_the_page_shows_scores_intervals_and_warnings(measured: Measured) -> None:
-    found = card(measured, RULES, val=measured.histogram, tta=True)
+    found = card(measured, val=measured.histogram, tta=True)
     text = drawn(measured, found, "reliability")
     dice = found.overlap["patient"]["dice"]
     assert dice.low is not None
@@ -132,7 +132,7 @@ def test_the_page_shows_scores_intervals_and_warnings(measured: Measured) -> Non
 
 
 def test_a_missing_interval_has_its_reason_on_the_page(measured: Measured) -> None:
-    text = drawn(measured, card(measured, RULES, val=None, tta=False))
+    text = drawn(measured, card(measured, val=None, tta=False))
     assert "the same in every resample: no interval" in text  # of the lesions found
 
 
@@ -140,7 +140,7 @@ def test_the_card_of_one_patient_says_why_it_has_no_intervals() -> None:
     target = np.zeros((2, 4, 4), bool)
     target[0, 0] = True
     one = measure([volume("a", target, target, target)], RULES)["tumour"]
-    text = drawn(one, card(one, RULES, val=None, tta=False))
+    text = drawn(one, card(one, val=None, tta=False))
     assert "**Dice by patient 1.000**, median 1.000 (1 patient; one patient: no interval)." in text
     assert "| 1 | one patient: no interval |" in text
 
@@ -149,7 +149,7 @@ def test_predicting_nothing_is_right_where_most_patients_have_no_tumour() -> Non
     target = np.zeros((3, 2, 4, 4), bool)
     target[0, 0, 0] = True
     each = [volume(n, target[k], target[k], target[k]) for k, n in enumerate("abc")]
-    found = card(measure(each, RULES)["tumour"], RULES, val=None, tta=False)
+    found = card(measure(each, RULES)["tumour"], val=None, tta=False)
     assert found.median["dice"].nothing == 1
     assert found.overlap["patient"]["dice"].nothing == pytest.approx(2 / 3)
 
@@ -167,7 +167,7 @@ def test_a_region_that_a_patient_lacks_is_scored_over_those_who_have_it_too() ->
         for region, (preds, target) in regions.items()
     ]
     measured = measure(each, RULES)
-    cards = {name: card(one, RULES, val=None, tta=False) for name, one in measured.items()}
+    cards = {name: card(one, val=None, tta=False) for name, one in measured.items()}
     assert "patient_having" not in cards["wt"].overlap
     et = {level: names["dice"] for level, names in cards["et"].overlap.items()}
     assert (et["patient"].value, et["patient"].patients) == (pytest.approx(2 / 3), 3)

@@ -159,7 +159,7 @@ def test_a_scan_without_a_cache_and_a_mask_gets_the_probabilities_that_evaluate_
     patients = {each.name: each for each in scans.reader.find(scans.root)[0]}
     saved = load_checkpoint(runs[0].folder / BEST)["preprocessing"]
     for each in found:
-        volume, _ = scans.reader.read(patients[each.patient])
+        volume, *_ = scans.reader.read(patients[each.patient])
         models = [run.model for run in runs]
         new = inference.predict(models, volume, Preprocessing.from_state(saved), tta=tta)
         np.testing.assert_allclose(new[0], each.probs, atol=1e-5)

@@ -163,7 +163,7 @@ def test_python_gives_the_probabilities_of_evaluate_and_a_first_axis_of_regions(
 
     segmenter = brainseg.load(sweep / "batch")
     patient = scans.reader.find(scans.root).patients[0]
-    images, _ = scans.reader.read(patient)
+    images, *_ = scans.reader.read(patient)
     sequences = {name: images[..., k] for k, name in enumerate(segmenter.channels)}
     probs = segmenter.probabilities(Scan(patient.name, sequences, {}))
     rows = np.flatnonzero(scans.index["patient"] == patient.name)

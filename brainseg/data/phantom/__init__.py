@@ -11,7 +11,7 @@ from brainseg.data.lgg import LGG
 from brainseg.data.phantom.anatomy import draw_head
 from brainseg.data.phantom.folder import check, drawn
 from brainseg.data.phantom.mri import acquire
-from brainseg.data.reader import Found, Patient
+from brainseg.data.reader import Found, Patient, Slices
 
 __all__ = ["Phantom"]
 
@@ -77,7 +77,7 @@ class Phantom:
         """As `LGG.shape`."""
         return self.layout.shape(patient)
 
-    def read(self, patient: Patient) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    def read(self, patient: Patient) -> Slices:
         """Read a patient as `LGG.read` does."""
         return self.layout.read(patient)
 
