@@ -134,6 +134,7 @@ def _prepare(
         blank=blank,
         affine=[] if affine is None else affine.tolist(),
         ranges=list(ranges),
+        part=patient.part,
     )
     digests = [(checks.sha256(i), checks.sha256(m)) for i, m in zip(images, masks, strict=True)]
     record = _Record(meta, patient.images, digests, blank)

@@ -126,9 +126,10 @@ class Scans:
 
     @property
     def index(self) -> pd.DataFrame:
-        """A row per slice: patient, institution, slice, tumour, missing (+), blank.
+        """A row per slice: patient, institution, slice, tumour, missing (+), blank, part.
 
-        `tumour` is the pixels of the largest of the chosen regions.
+        `tumour` is the pixels of the largest of the chosen regions, `part` what the data set itself
+        says (train, val, test) or empty.
         """
         return self._open().index
 
@@ -238,5 +239,6 @@ class _Opened:
                 ],
                 "blank": [blank for p in patients for blank in p.blank],
                 "missing": ["+".join(patients[k].missing) for k in self.patient_of],
+                "part": [patients[k].part for k in self.patient_of],
             }
         )

@@ -94,6 +94,8 @@ class SegmentationDataModule(L.LightningDataModule):
             log.warning("LEAKY split: a patient is on several sides, scores are too good")
         else:
             _refuse_shared(members)
+        if (own := index["part"]).any() and (own.iloc[split.test] != "test").any():
+            log.warning("the data set has a split of its own, which split=given would keep")
         split = replace(split, train=self.scans.trained_on(split.train))
         if self.batch_size > len(split.train):
             raise ValueError(

@@ -1,8 +1,9 @@
 """Scans in a folder of one's own: pictures, TIFF stacks or NIfTI volumes, and masks beside them."""
 
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from brainseg.data.folders import left_out, walk
 from brainseg.data.pages import pages
 from brainseg.data.patterns import NIFTI, PLACE, Key, Pattern
 from brainseg.data.reader import Found, Patient, Slices
+from brainseg.data.table import Row, read_table
 
 __all__ = ["Own"]
 
@@ -40,6 +42,8 @@ class Own:
             and 1.
         patient: regular expression whose first group, in an image's path below the root, names
             the patient; None takes the name before the slice's number.
+        table: a CSV of images and masks (`table.read_table`) in the place of the patterns, below
+            the root or absolute.
 
     Raises:
         ValueError: an argument is none of these.
@@ -56,10 +60,11 @@ class Own:
         modalities: Sequence[str] | Mapping[str, str] | None = None,
         regions: Mapping[str, Sequence[int]] | None = None,
         patient: str | None = None,
+        table: str | None = None,
     ) -> None:
         modalities = ["image"] if modalities is None else modalities
         named = isinstance(modalities, Mapping)
-        if named != (PLACE in images):
+        if table is None and named != (PLACE in images):
             raise ValueError(
                 f"data.reader.images={images}; must have {PLACE} where each modality has files of "
                 "its own, which data.reader.modalities={flair: _flair} names, and else not"
@@ -70,6 +75,7 @@ class Own:
         self.modalities = tuple(modalities)
         self.bits = volumes.region_bits(regions)
         self.settings = f"{images} {masks} {modalities} {self.regions} {self.bits} {patient}"
+        self.table = Path(table).expanduser() if table else None
         try:
             self.patient = re.compile(patient) if patient else None
             grouped = self.patient is None or self.patient.groups
@@ -87,25 +93,42 @@ class Own:
         top = Path(root).expanduser().absolute() if root else None
         if top is None or not top.is_dir():
             raise FileNotFoundError(f"data.root={root}; must be a folder; set data.root=PATH")
-        pairs, problems, other, system = self._pairs(top)
-        if not any(set(pair) - {"mask"} for pair in pairs.values()):
+        rows: dict[Key, Row] = {}
+        if self.table is None:
+            pairs, problems, other, system = self._pairs(top)
+        else:
+            rows, problems, other, system = read_table(top / self.table, top, self.files)
+            pairs = {key: row.files for key, row in rows.items()}
+        listed = self.table is not None and problems
+        if not listed and not any(set(pair) - {"mask"} for pair in pairs.values()):
             raise FileNotFoundError(
                 f"data.root={root}; holds no file like data.reader.images={self.images}; set it"
             )
         by_patient: dict[str, list[tuple[int, Pair]]] = defaultdict(list)
+        parts: dict[str, set[str]] = {}
         for key, pair in pairs.items():
             if absent := [name for name in (*self.files, "mask") if name not in pair]:
                 path = next(iter(pair.values()))
                 problems.append(f"{path}: has no {' and no '.join(n or 'image' for n in absent)}")
                 continue
             name, number = self._who(key, pair[next(iter(self.files))], top)
+            if key in rows:
+                name = rows[key].patient or name
+                number = number or len(by_patient[name]) + 1
+                parts.setdefault(name, set()).add(rows[key].part)
             by_patient[name].append((number, pair))
         patients = []
         for name, slices in sorted(by_patient.items()):
             patient, wrong = self._made(name, sorted(slices, key=lambda each: each[0]))
-            patients += [patient] if patient else []
+            part = parts.get(name, {""})
+            if len(part) > 1:  # where the table does not name patients
+                sides = " and ".join(sorted(each or "no part" for each in part))
+                wrong = [f"{self.table}: patient {name} is in {sides}"]
+            elif patient:
+                patients.append(replace(patient, part=next(iter(part))))
             problems += wrong
-        notes = [f"files like neither pattern ({len(other)}), such as {other[0]}"] if other else []
+        what = "not in the table" if self.table else "like neither pattern"
+        notes = [f"files {what} ({len(other)}), such as {other[0]}"] if other else []
         return Found(patients, problems, notes + left_out(top, [], [], system), "", top)
 
     def shape(self, patient: Patient) -> tuple[int, int] | None:
@@ -170,22 +193,8 @@ class Own:
         nifti = [pair["mask"].name.endswith(NIFTI) for _, pair in slices]
         if all(nifti) and len(slices) == 1:
             return volumes.patient(name, "", each[0], first["mask"])
-        numbers = [number for number, _ in slices]
-        if any(nifti) or len(set(numbers)) < len(numbers):
-            twice = [number for number, count in Counter(numbers).items() if count > 1]
-            what = (
-                "volumes and pictures, or several volumes"
-                if any(nifti)
-                else f"slices {twice} twice"
-            )
-            return None, [f"{first['mask']}: patient {name} has {what}; set data.reader.patient"]
-        stack = len(slices) == 1
-        try:
-            count = stacks.pages_of(first["mask"]) if stack else len(slices)
-        except OSError as error:
-            return None, [f"{first['mask']}: is no picture that can be read ({error})"]
-        numbers = list(range(count)) if stack and count > 1 else numbers
-        images = [files[0] for files in each] * (count if stack else 1)
-        masks = [pair["mask"] for _, pair in slices] * (count if stack else 1)
-        more = tuple(file for files in each for file in files)
-        return Patient(name, "", tuple(numbers), tuple(images), tuple(masks), more), []
+        masks = [pair["mask"] for _, pair in slices]
+        if any(nifti):
+            what = "volumes and pictures, or several volumes"
+            return None, [f"{masks[0]}: patient {name} has {what}; set data.reader.patient"]
+        return stacks.patient(name, [number for number, _ in slices], each, masks)

@@ -21,6 +21,7 @@ class Patient:
         masks: The file of each slice's mask.
         volumes: Where a file is a volume, that of each modality in the reader's order; one that was
             not acquired has the stand-in's.
+        part: train, val or test, where the data set itself says so.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Patient:
     images: tuple[Path, ...]
     masks: tuple[Path, ...]
     volumes: tuple[Path, ...] = ()
+    part: str = ""
 
     def without(self, positions: Collection[int]) -> "Patient":
         """The same patient without the slices at `positions` (0 is the first slice)."""

@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["Split", "everyone", "patient_split", "slice_split"]
+__all__ = ["Split", "everyone", "given_split", "patient_split", "slice_split"]
 
 Rows = NDArray[np.int64]
 Units = NDArray[Any]  # names of patients, or rows
 
+PARTS = ("train", "val", "test")
 SMALL_INSTITUTION = 5  # fewer patients than this are stratified together
 
 
@@ -103,6 +104,31 @@ def everyone(
         raise ValueError(f"fold={fold} must be null where all patients train; set split.fold=null")
     scored = patient_split(index, seed=seed, val=val, test=val).val
     return Split(np.arange(len(index)), scored, scored, leaky=True)
+
+
+def given_split(index: pd.DataFrame, *, seed: int = 0, val: float = 0.15) -> Split:
+    """The parts that the data set itself gives; those of no part are left out.
+
+    Args:
+        index: as of `patient_split`, with the column part.
+        seed: which patients of train validate, where the data set names none.
+        val: their share.
+
+    Raises:
+        ValueError: there is no train or no test.
+    """
+    train, validated, tested = (np.flatnonzero(index["part"] == part) for part in PARTS)
+    if absent := [part for part, rows in (("train", train), ("test", tested)) if not len(rows)]:
+        raise ValueError(
+            f"split=given; the data set has no patients of {absent[0]}; give a table that says "
+            "which (data.reader.table=...), or set split=patient"
+        )
+    if not len(validated):
+        inside = index.iloc[train].reset_index(drop=True)
+        dealt = patient_split(inside, seed=seed, val=val, test=val)
+        validated = train[dealt.val]
+        train = np.setdiff1d(train, validated)
+    return Split(train, validated, tested)
 
 
 def _deal(

@@ -18,6 +18,32 @@ Pixels = NDArray[np.uint8]
 Values = NDArray[Any]
 
 
+def patient(
+    name: str, numbers: Sequence[int], images: Sequence[Sequence[Path]], masks: Sequence[Path]
+) -> tuple[Patient | None, list[str]]:
+    """A patient of numbered slices, or of one stack whose pages are slices; what is wrong with it.
+
+    Args:
+        name: unique in the data set.
+        numbers: of the slices.
+        images: of each slice the files, whose channels are stacked.
+        masks: of each slice.
+    """
+    if twice := [number for number, count in Counter(numbers).items() if count > 1]:
+        wrong = f"patient {name} has slices {twice} twice; set data.reader.patient"
+        return None, [f"{masks[0]}: {wrong}"]
+    more = tuple(file for files in images for file in files)
+    each = tuple(files[0] for files in images)
+    if len(numbers) > 1:
+        return Patient(name, "", tuple(numbers), each, tuple(masks), more), []
+    try:
+        count = pages_of(masks[0])
+    except OSError as error:
+        return None, [f"{masks[0]}: is no picture that can be read ({error})"]
+    slices = tuple(range(count)) if count > 1 else tuple(numbers)
+    return Patient(name, "", slices, each * count, (masks[0],) * count, more), []
+
+
 def read(
     patient: Patient, modalities: Sequence[str], width: int, bits: Mapping[int, int]
 ) -> Slices:

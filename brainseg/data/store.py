@@ -45,6 +45,7 @@ class PatientMeta:
         blank: Whether each slice has one grey value.
         affine: As in `reader.Slices`, row by row; empty where the files tell none.
         ranges: Likewise, of each channel.
+        part: Train, val or test, where the data set itself says so.
     """
 
     name: str
@@ -59,6 +60,7 @@ class PatientMeta:
     blank: list[bool]
     affine: list[list[float]]
     ranges: list[tuple[float, float]]
+    part: str
 
 
 @dataclass(frozen=True)

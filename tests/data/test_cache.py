@@ -68,6 +68,7 @@ def test_the_cache_holds_every_slice_in_order(make: Make, lgg_root: Path) -> Non
         "tumour",
         "blank",
         "missing",
+        "part",
     ]
     assert scans.index["slice"].tolist() == [*range(1, 4), *range(1, 13), *range(1, 5)]
     assert scans.index["patient"].nunique() == 3

@@ -13,6 +13,8 @@ from brainseg.data.cache import Scans
 from brainseg.data.lgg import LGG
 from brainseg.data.own import Own
 from brainseg.data.reader import SliceError
+from brainseg.training.build import build_data
+from tests.conftest import plain
 
 RNG = np.random.default_rng(0)
 
@@ -237,3 +239,75 @@ def test_other_labels_of_a_region_or_other_patients_never_share_a_cache(tmp_path
     )
     assert set(again.index["patient"]) >= {"a", "b"}
     assert len(list((tmp_path / "cache").glob("own-*-*[0-9a-f]"))) == 3
+
+
+def listed(root: Path, *rows: str) -> Own:
+    (root / "list.csv").write_text("\n".join(["image,mask,patient,split", *rows]) + "\n")
+    return own(table="list.csv")
+
+
+def pictures_of(root: Path, *names: str) -> None:
+    for name in names:
+        picture(root / "i" / f"{name}.png", grey())
+        picture(root / "m" / f"{name}.png", mask())
+
+
+def row(name: str, patient: str = "", part: str = "") -> str:
+    return f"i/{name}.png,m/{name}.png,{patient},{part}"
+
+
+def test_a_table_names_images_masks_patients_and_parts(tmp_path: Path) -> None:
+    pictures_of(tmp_path, "x_1", "x_2", "y", "z", "left")
+    rows = [row("x_2", "p", "train"), row("x_1", "p", "train"), row("y", "q", "test"), row("z")]
+    found = listed(tmp_path, *rows).find(tmp_path)
+    assert names(found) == [("p", 2), ("q", 1), ("z", 1)]
+    assert [each.part for each in found.patients] == ["train", "test", ""]
+    assert found.patients[0].slices == (1, 2)
+    assert found.left_out == ["files not in the table (2), such as left.png"]
+
+
+def test_faults_of_a_table_are_listed_with_their_lines(tmp_path: Path) -> None:
+    pictures_of(tmp_path, "a_1", "a_2", "b")
+    rows = [row("a_1", "p", "train"), row("a_2", "p", "test"), row("gone", "q", "train")]
+    rows += [row("b", "r", "maybe"), row("a_1", "p", "train")]
+    found = listed(tmp_path, *rows).find(tmp_path)
+    text = "\n".join(found.problems)
+    assert "line 3: patient p is in train and test" in text
+    assert text.count("line 4: ") == 2
+    assert "gone.png is not there" in text
+    assert "line 5: split maybe must be one of train, val, test" in text
+    assert "line 6: i/a_1.png is there twice" in text
+    unnamed = [row("a_1", "", "train"), row("a_2", "", "test")]  # one patient, by their names
+    found = listed(tmp_path, *unnamed, row("b")).find(tmp_path)
+    assert found.problems == [f"{'list.csv'}: patient a is in test and train"]
+    (tmp_path / "list.csv").write_text("image,truth\n")
+    with pytest.raises(FileNotFoundError, match="has no column mask but image, truth"):
+        own(table="list.csv").find(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"gone\.csv; cannot be read"):
+        own(table="gone.csv").find(tmp_path)
+
+
+def test_a_given_split_is_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    parts = dict(zip("abcdefghij", ["test"] * 3 + ["train"] * 6 + [""], strict=True))
+    pictures_of(tmp_path / "scans", *parts)
+    rows = [row(name, name, part) for name, part in parts.items()]
+    listed(tmp_path / "scans", *rows)
+    words = ["data=folder", f"data.root={tmp_path / 'scans'}", "data.reader.table=list.csv"]
+    words += ["data.size=32", f"data.cache_dir={tmp_path / 'cache'}", "batch_size=2"]
+    data = build_data(plain(compose([*words, "split=given"])))
+    data.setup()
+    assert data.members["test"] == list("abc")
+    assert sorted(data.members["train"] + data.members["val"]) == list("defghi")
+    assert len(data.members["val"]) == 1
+    assert "split of its own" not in caplog.text
+    other = build_data(plain(compose([*words, "split=patient"])))
+    other.setup()
+    assert "split=given would keep" in caplog.text
+    rows[0] = row("a", "a", "train")  # the same files, moved: not the cache of before
+    listed(tmp_path / "scans", *rows)
+    moved = build_data(plain(compose([*words, "split=given"])))
+    moved.setup()
+    assert moved.members["test"] == list("bc")
+    alone = plain(compose(["data=phantom", "split=given", "data.reader.patients=4"]))
+    with pytest.raises(ValueError, match="split=given; the data set has no patients of train"):
+        build_data(alone).setup()
