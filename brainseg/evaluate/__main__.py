@@ -13,17 +13,23 @@ from brainseg.evaluate.evaluation import evaluate
 from brainseg.evaluate.interval import Estimate
 from brainseg.evaluate.measure import Rules
 from brainseg.evaluate.request import Request
+from brainseg.evaluate.robustness import robustness
 
 BAD_INPUT, INTERRUPTED = 2, 130
+TOLERANCE = 2.0
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code: 0, or 2 after one line that says what is wrong."""
     given = list(sys.argv[1:] if words is None else words)
-    request = _request(_parser().parse_args(given), given)
+    options = _understood(given)
+    request = _request(options, given)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     card_page = request.folder / "card.md"
     try:
+        if options.corrupt:
+            sys.stdout.write(f"{robustness(request)}\n")
+            return 0
         cards = evaluate(request)
     except (ValueError, OSError) as error:
         sys.stderr.write(f"{error}\n")
@@ -66,9 +72,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--tta", action="store_true", help="average over flips")
     parser.add_argument(
+        "--corrupt",
+        action="store_true",
+        help="instead of the card: Dice under blur, bias field, noise, ghosting, thick slices, low "
+        "matrix and other intensities, at five levels, into ...-corrupt",
+    )
+    parser.add_argument(
         "--tolerance",
         type=_not_negative,
-        default=2.0,
+        default=TOLERANCE,
         metavar="N",
         help="of the surface Dice, in pixels, and in 3D in mm (%(default)g)",
     )
@@ -90,6 +102,14 @@ def _parser() -> argparse.ArgumentParser:
         "-ensemble-of-N); an evaluation there is replaced, anything else refused",
     )
     return parser
+
+
+def _understood(words: Sequence[str]) -> argparse.Namespace:
+    parser = _parser()
+    options = parser.parse_args(words)
+    if options.corrupt and (options.spacing or options.tolerance != TOLERANCE):
+        parser.error("--spacing and --tolerance are of the card: leave them out with --corrupt")
+    return options
 
 
 def _request(options: argparse.Namespace, words: Sequence[str]) -> Request:

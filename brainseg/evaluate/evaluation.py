@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 from tqdm import tqdm
@@ -22,11 +23,27 @@ from brainseg.inference import Rows, Volume, volumes
 log = logging.getLogger(__name__)
 
 
-def evaluate(request: Request) -> dict[str, Card]:
-    """Evaluate runs and write `request.folder`, whole or not at all; a card of each region.
+class Opened(NamedTuple):
+    """What is scored.
+
+    Attributes:
+        runs: in the order of the request.
+        scans: of each run, prepared as its own were.
+        own: whether they are those of the training.
+        rows: of the scans' index.
+    """
+
+    runs: list[Trained]
+    scans: list[Scans]
+    own: bool
+    rows: Rows
+
+
+def opened(request: Request) -> Opened:
+    """The runs, scans and slices of a request.
 
     Raises:
-        ValueError: a run, the scans or the folder cannot be used; names it, and the remedy.
+        ValueError: a run or the scans cannot be used; names it, and the remedy.
     """
     torch.set_float32_matmul_precision("high")  # as in training, for the same bits
     refuse_twice(request.runs)
@@ -43,6 +60,16 @@ def evaluate(request: Request) -> dict[str, Card]:
         elsewhere=not own or (request.root is not None and request.split == "all"),
         allow_seen=request.allow_seen,
     )
+    return Opened(runs, scans, own, rows)
+
+
+def evaluate(request: Request) -> dict[str, Card]:
+    """Evaluate runs and write `request.folder`, whole or not at all; a card of each region.
+
+    Raises:
+        ValueError: a run, the scans or the folder cannot be used; names it, and the remedy.
+    """
+    runs, scans, own, rows = opened(request)
     with claimed(request.folder) as folder:
         predicted = _predicted(runs, scans, rows, request.split, tta=request.tta)
         measured = measure(predicted, request.rules)
