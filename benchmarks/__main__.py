@@ -21,6 +21,7 @@ SECTIONS = (
     "jobs",
     "busy",
     "step",
+    "networks",
     "data",
     "scoring",
     "cache",

@@ -13,10 +13,14 @@ from brainseg.config import compose
 from brainseg.hardware import resolve
 from brainseg.module import Batch
 
+WITH_DEPTH = ("unet", "attention_unet", "resunet")  # an encoder of torchvision has its own
+
 
 def configure(case: Case) -> dict[str, Any]:
     """The resolved configuration, on LGG where `BRAINSEG_DATA` says where, else on phantoms."""
-    words = [f"model.net.width={case.width}", f"model.net.depth={case.depth}"]
+    words = [f"model={case.model}", f"model.net.width={case.width}"]
+    if case.model in WITH_DEPTH:
+        words.append(f"model.net.depth={case.depth}")
     words += [f"batch_size={case.batch}", f"data.size={case.size}"]
     words += data_words(case.patients, case.size)
     config = OmegaConf.to_container(compose(words), resolve=True)

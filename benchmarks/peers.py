@@ -28,7 +28,7 @@ def rows(scale: Scale) -> Iterator[Row]:
         except ImportError as error:
             yield Row(mine, name, skipped=f"{error.name} is not installed")
             continue
-        makers[f"{name}, {parameters}"] = partial(_plain, build, case)
+        makers[f"{name}, {parameters}"] = partial(plain, build, case)
     if len(makers) == 1:
         return
     with apart(makers) as contenders:
@@ -37,7 +37,8 @@ def rows(scale: Scale) -> Iterator[Row]:
         yield Row(mine, f"{name}, float32", "slices/s", values[mine], values[name])
 
 
-def _plain(build: Callable[[Case], nn.Module], case: Case) -> PlainLoop:
+def plain(build: Callable[[Case], nn.Module], case: Case) -> PlainLoop:
+    """A peer in the plain loop."""
     return PlainLoop(build(case), ready_batch(case), steps=case.steps)
 
 
@@ -61,7 +62,7 @@ def _monai_basic_unet(case: Case) -> nn.Module:
     )
 
 
-def _smp_unet(case: Case) -> nn.Module:
+def smp_unet(case: Case) -> nn.Module:
     """The default of its users, a ResNet-34 encoder, whatever our width."""
     return _class("segmentation_models_pytorch", "Unet")(
         "resnet34", encoder_weights=None, in_channels=_channels(case), classes=1
@@ -71,8 +72,29 @@ def _smp_unet(case: Case) -> nn.Module:
 PEERS = {
     "MONAI UNet": _monai_unet,
     "MONAI BasicUNet": _monai_basic_unet,
-    "segmentation-models-pytorch Unet, ResNet-34": _smp_unet,
+    "segmentation-models-pytorch Unet, ResNet-34": smp_unet,
 }
+
+
+def monai_attention_unet(case: Case) -> nn.Module:
+    """Of our widths, with its own blocks."""
+    return _class("monai.networks.nets", "AttentionUnet")(
+        spatial_dims=2,
+        in_channels=_channels(case),
+        out_channels=1,
+        channels=tuple(case.width * 2**level for level in range(case.depth + 1)),
+        strides=(2,) * case.depth,
+    )
+
+
+def smp_mobilenet(case: Case) -> nn.Module:
+    """With MobileNetV3 large, whatever our width."""
+    return _class("segmentation_models_pytorch", "Unet")(
+        "timm-mobilenetv3_large_100",
+        encoder_weights=None,
+        in_channels=_channels(case),
+        classes=1,
+    )
 
 
 def _channels(case: Case) -> int:

@@ -82,7 +82,7 @@ def _ours(segmenter: Segmenter, files: dict[str, Path], folder: Path) -> None:
     scan.notes.extend(unlike(scan, segmenter.known))
     mask = segmenter.mask(segmenter.probabilities(scan))
     scan.write(mask[0], folder / "ours", "mask")
-    report.measure(scan, mask, segmenter.used())
+    report.measure(scan, mask, segmenter.used(), segmenter.regions)
 
 
 def _bare(segmenter: Segmenter, files: dict[str, Path], folder: Path) -> None:

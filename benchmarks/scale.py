@@ -17,6 +17,7 @@ class Case:
         depth: number of down-samplings.
         seconds: after which no further round begins.
         batch: slices in a step.
+        model: of `conf/model`.
     """
 
     width: int
@@ -28,9 +29,11 @@ class Case:
     depth: int = 4
     seconds: float = 20
     batch: int = 16
+    model: str = "unet"
 
     def __str__(self) -> str:
-        return f"width {self.width}, {self.size} px"
+        network = "" if self.model == "unet" else f"{self.model}, "
+        return f"{network}width {self.width}, {self.size} px"
 
 
 @dataclass(frozen=True)

@@ -57,9 +57,9 @@ def _rows(case: Case, *, compiled: bool) -> Iterator[Row]:
 
 def _makers(case: Case, *, compiled: bool) -> dict[str, Make]:
     gpu = torch.cuda.is_available()
-    makers: dict[str, Make] = {PLAIN: partial(_plain, case, tf32=False)}
+    makers: dict[str, Make] = {PLAIN: partial(plain, case, tf32=False)}
     if gpu:
-        makers[PLAIN_TF32] = partial(_plain, case, tf32=True)
+        makers[PLAIN_TF32] = partial(plain, case, tf32=True)
     makers[EAGER] = partial(ours, case)
     if compiled:
         makers[COMPILED] = partial(ours, case, mode="default")
@@ -78,7 +78,8 @@ def ours(case: Case, *, mode: str = "") -> OurLoop:
     return OurLoop(config, module, repeat(ready_batch(case), count), steps=count)
 
 
-def _plain(case: Case, *, tf32: bool) -> PlainLoop:
+def plain(case: Case, *, tf32: bool) -> PlainLoop:
+    """Our network in the plain loop."""
     module = build_module(configure(case))
     return PlainLoop(module.net, ready_batch(case), steps=case.steps, loss=module.loss, tf32=tf32)
 
