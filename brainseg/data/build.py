@@ -14,6 +14,7 @@ from brainseg.data.preprocessing import Preprocessing
 from brainseg.data.reader import Found, Patient, Reader, SliceError
 from brainseg.data.size import side, size_of
 from brainseg.data.store import Meta, PatientMeta, Writer
+from brainseg.data.window import measure
 
 Pixels = NDArray[np.uint8]
 Shape = tuple[int, int]
@@ -61,6 +62,10 @@ def build(
     shapes = Counter(filter(None, (reader.shape(patient) for patient in patients)))
     usual = shapes.most_common(1)[0][0] if shapes and reader.same_size else None
     packed = max((-(-height * width // 8) for height, width in shapes), default=0)
+    windows = None
+    if preprocessing.intensity == "ct":
+        windows = measure(reader, patients)
+        preprocessing = preprocessing.within(reader, windows)
     if isinstance(preprocessing.size, float):
         crop = preprocessing.crop
         sides = each(lambda p: side(reader, p, crop=crop), patients, "measuring heads")
@@ -85,6 +90,7 @@ def build(
             skipped=skipped,
             duplicates=_duplicates(records),
             patients=[record.meta for record in records],
+            windows=windows,
         )
         writer.finish(meta)
     return meta

@@ -97,6 +97,8 @@ class Scans:
                 self.reader, self.root, self.preprocessing, skip=skip, cache_dir=self.cache_dir
             )
             self._opened = _Opened(store, self._bits)
+            if (windows := store.meta.windows) is not None:
+                self.preprocessing = self.preprocessing.within(self.reader, windows)
             affines = [np.array(each.affine) for each in store.meta.patients if each.affine]
             self.preprocessing = replace(
                 self.preprocessing,

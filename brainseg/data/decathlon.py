@@ -1,9 +1,12 @@
 """Medical Segmentation Decathlon: ten tasks, each as its own dataset.json says (Antonelli 2022)."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from brainseg.data import volumes
@@ -63,6 +66,7 @@ class Decathlon:
 
     stand_in: str | None = None
     same_size = False
+    windows: Sequence[tuple[float, float]] = ()  # as of `volumes.read`
     licence = "CC BY-SA 4.0, as the Decathlon's volumes that they were trained on"
     limits = ("volumes of one task of the Medical Segmentation Decathlon: nothing else was learnt",)
 
@@ -124,8 +128,12 @@ class Decathlon:
         return volumes.shape(patient)
 
     def read(self, patient: Patient) -> Slices:
-        """Images [D, H, W, C], each from its least value to its 99.9th percentile, and masks."""
-        return volumes.read(patient, self.bits, axes=self.axes)
+        """Each sequence from its least value to its 99.9th percentile, or within its window."""
+        return volumes.read(patient, self.bits, axes=self.axes, windows=self.windows)
+
+    def foreground(self, patient: Patient) -> NDArray[np.float32]:
+        """What the files measure at the labelled voxels, [n, C]."""
+        return volumes.foreground(patient, self.bits, axes=self.axes)
 
     def _said(self, path: Path) -> dict[str, Any]:
         """What dataset.json says, where it is this task's."""

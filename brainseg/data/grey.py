@@ -27,8 +27,10 @@ class Grey(NamedTuple):
     note: str = ""
 
 
-def to_bytes(values: NDArray[np.generic], what: str) -> Grey:
-    """One sequence as uint8, from its least value to its 99.9th percentile.
+def to_bytes(
+    values: NDArray[np.generic], what: str, window: tuple[float, float] | None = None
+) -> Grey:
+    """One sequence as uint8, from its least value to its 99.9th percentile, or within a window.
 
     The z-score that follows takes out where the range lies; what is lost is finer than a 255th of
     it, and how bright the brightest thousandth is.
@@ -36,6 +38,7 @@ def to_bytes(values: NDArray[np.generic], what: str) -> Grey:
     Args:
         values: all slices [D, H, W], whatever type.
         what: its name, for messages.
+        window: the values that become 0 and 255, as of a CT; None finds them.
 
     Raises:
         ValueError: values are not finite, or all the same.
@@ -50,11 +53,14 @@ def to_bytes(values: NDArray[np.generic], what: str) -> Grey:
         raise ValueError(f"{what} has one grey value, {low:g}, throughout; give another scan")
     if ((values == values.min()) | (values == values.max())).all():
         raise ValueError(f"{what} has two grey values alone, as a mask has; give a scan")
-    if values.dtype == np.uint8:
+    if values.dtype == np.uint8 and window is None:
         return Grey(np.asarray(values, np.uint8))
-    flat: NDArray[Any] = values.ravel(order="K")  # as it lies in memory
-    high = float(np.percentile(flat[:: max(1, flat.size // ENOUGH)], TOP))
-    high = high if high > low else top
+    if window is not None:
+        low, high = window
+    else:
+        flat: NDArray[Any] = values.ravel(order="K")  # as it lies in memory
+        high = float(np.percentile(flat[:: max(1, flat.size // ENOUGH)], TOP))
+        high = high if high > low else top
     scaled = values.astype(np.float32)  # and in place: a volume is large
     np.clip(scaled, low, high, out=scaled)
     scaled -= np.float32(low)

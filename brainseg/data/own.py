@@ -51,6 +51,7 @@ class Own:
 
     stand_in: str | None = None
     same_size = False
+    windows: Sequence[tuple[float, float]] = ()  # as of `volumes.read`
 
     def __init__(
         self,
@@ -149,8 +150,18 @@ class Own:
                 has a label that is in no region. It names every such slice.
         """
         if patient.images[0].name.endswith(NIFTI):
-            return volumes.read(patient, self.bits)
+            return volumes.read(patient, self.bits, windows=self.windows)
         return stacks.read(patient, self.modalities, len(self.files), self.bits)
+
+    def foreground(self, patient: Patient) -> NDArray[np.float32]:
+        """What the files measure at the labelled voxels, [n, C].
+
+        Raises:
+            ValueError: it is no volume.
+        """
+        if not patient.images[0].name.endswith(NIFTI):
+            raise ValueError(f"{patient.images[0]} is no volume")
+        return volumes.foreground(patient, self.bits)
 
     def _pairs(self, top: Path) -> tuple[dict[Key, Pair], list[str], list[str], int]:
         """Files by what the patterns share; problems, other files, files of the system."""

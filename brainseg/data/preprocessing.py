@@ -5,7 +5,7 @@ half that is cached, `scale` what is done when a slice is read, `apply` both.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,8 @@ from brainseg.data.preprocess import (
     undo,
     whole_box,
 )
+from brainseg.data.reader import Reader
+from brainseg.data.window import Windows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,12 +62,15 @@ class Preprocessing:
             (`data.size`), a share of the pixels that a head has a side, above 0 to 1.
         crop: whether to cut to the brain's box, else to the smallest square around the image.
         denoise: `none`, `median` or `nlm`.
-        intensity: `unit` is 0 to 1; `zscore` is in SD from the mean, by patient and channel.
+        intensity: `unit` is 0 to 1; `zscore` is in SD from the mean, by patient and channel; `ct`
+            is in SD from the mean of the data set's labelled voxels (`windows`).
         channels: which of the volume's channels the network gets, in its order.
         copies: how the head is found where one channel is the copy of another: `otsu`, as
             elsewhere, or `root` (`preprocess.foreground`).
         orientation: where slices, rows and columns ran to in the patients' files, such as SPL (up,
             back, left), each that there was; empty where the files tell none. It changes no pixel.
+        windows: with `ct`, once the scans are read: what of each channel became 0 and 255, and the
+            scale.
 
     Raises:
         ValueError: a value is none of these.
@@ -78,6 +83,7 @@ class Preprocessing:
     channels: tuple[int, ...]
     copies: str = "otsu"
     orientation: tuple[str, ...] = ()
+    windows: Windows | None = None
 
     def __post_init__(self) -> None:
         most = LARGEST if isinstance(self.size, int) else 1
@@ -86,7 +92,7 @@ class Preprocessing:
                 f"data.size={self.size}; must be a whole number of pixels, at most {LARGEST}, or "
                 "a share of the head's resolution, above 0 to 1.0; set data.size=256"
             )
-        choices = {"intensity": ("unit", "zscore"), "denoise": DENOISE, "crop": (False, True)}
+        choices = {"intensity": ("unit", "zscore", "ct"), "denoise": DENOISE, "crop": (False, True)}
         choices |= {"copies": ("otsu", "root")}
         for key, allowed in choices.items():
             if (value := getattr(self, key)) not in allowed:
@@ -117,7 +123,9 @@ class Preprocessing:
         box = brain_box(volume, root=root) if self.crop else whole_box(*shape)
         clean = (denoise(image, self.denoise) for image in volume)
         pixels = np.stack([fit_image(image, box, self.pixels) for image in clean])
-        mean, deviation = (np.asarray(each, np.float32) for each in statistics(pixels, root=root))
+        known = self.windows
+        scale = (known.mean, known.deviation) if known else statistics(pixels, root=root)
+        mean, deviation = (np.asarray(each, np.float32) for each in scale)
         return pixels, Geometry(shape, box, mean, deviation)
 
     def fit_masks(self, masks: Pixels, geometry: Geometry) -> Pixels:
@@ -160,7 +168,13 @@ class Preprocessing:
     @property
     def cached(self) -> str:
         """What cached pixels depend on; part of the name of their folder."""
-        return f"Settings(size={self.size}, denoise={self.denoise!r}, crop={self.crop})"
+        ct = ", intensity='ct'" if self.intensity == "ct" else ""  # others share their pixels
+        return f"Settings(size={self.size}, denoise={self.denoise!r}, crop={self.crop}{ct})"
+
+    def within(self, reader: Reader, windows: Windows) -> "Preprocessing":
+        """The same with windows, by which the reader reads from now on."""
+        reader.windows = windows.bounds  # type: ignore[attr-defined]
+        return replace(self, windows=windows)
 
     def state(self) -> dict[str, Any]:
         """Version and numbers as plain containers, for a checkpoint."""
@@ -181,7 +195,8 @@ class Preprocessing:
                 "with the brainseg that trained it, or train it again"
             )
         lists = {"channels": values["channels"], "orientation": values.get("orientation", ())}
-        return cls(**values | {key: tuple(each) for key, each in lists.items()})
+        values |= {key: tuple(each) for key, each in lists.items()}
+        return cls(**values | {"windows": Windows.from_plain(values.get("windows"))})
 
 
 def _has_copies(volume: Pixels) -> bool:

@@ -22,6 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from brainseg.data.window import Windows
+
 FORMAT = 5
 PIXELS = ("images.u8", "masks.u8", "originals.u1")
 
@@ -78,6 +80,7 @@ class Meta:
         skipped: Slices and folders that were left out for that.
         duplicates: Pairs of files with the same pixels under two patients.
         patients: In the order of the rows.
+        windows: With `intensity=ct`, as in `window.Windows`; else None.
     """
 
     source: list[str]
@@ -90,6 +93,7 @@ class Meta:
     skipped: int
     duplicates: list[tuple[str, str]]
     patients: list[PatientMeta]
+    windows: Windows | None = None
 
 
 @dataclass(frozen=True)
@@ -134,7 +138,8 @@ def open_store(folder: Path) -> Store | None:
             for patient in raw.pop("patients")
         ]
         pairs = [tuple(pair) for pair in raw.pop("duplicates")]
-        meta = Meta(**raw, duplicates=pairs, patients=patients)
+        windows = Windows.from_plain(raw.pop("windows"))
+        meta = Meta(**raw, duplicates=pairs, patients=patients, windows=windows)
     except (OSError, ValueError, TypeError, KeyError) as error:
         if folder.exists():
             log.warning("the cache %s is damaged (%s)", folder, error)

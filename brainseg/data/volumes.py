@@ -60,13 +60,20 @@ def shape(patient: Patient) -> tuple[int, int] | None:
     return image.shape[height], image.shape[width]
 
 
-def read(patient: Patient, labels: Mapping[int, int], *, axes: int = 3) -> Slices:
+def read(
+    patient: Patient,
+    labels: Mapping[int, int],
+    *,
+    axes: int = 3,
+    windows: Sequence[tuple[float, float]] = (),
+) -> Slices:
     """Images, each sequence brought to bytes, masks, and where they lie.
 
     Args:
         patient: as `patient` made it.
         labels: known labels, to the regions that they are of, as bits.
         axes: of a file of images, as of `patient`.
+        windows: of each sequence the values that become 0 and 255; none: its own.
 
     Raises:
         SliceError: a volume is damaged, not finite or of one grey value, or there is a label that
@@ -75,9 +82,9 @@ def read(patient: Patient, labels: Mapping[int, int], *, axes: int = 3) -> Slice
     problems: list[str] = []
     rows = list(patient.slices)
     read_in: dict[Path, list[Grey]] = {}
-    for path in dict.fromkeys(patient.volumes):
+    for k, path in enumerate(dict.fromkeys(patient.volumes)):
         try:
-            read_in[path] = _sequences(path, axes)
+            read_in[path] = _sequences(path, axes, windows if axes == 4 else windows[k : k + 1])
         except ValueError as error:
             problems.append(str(error))
     mask: Pixels = np.empty(0, np.uint8)
@@ -93,13 +100,35 @@ def read(patient: Patient, labels: Mapping[int, int], *, axes: int = 3) -> Slice
     return Slices(images, mask, affine, tuple((grey.low, grey.high) for grey in each))
 
 
-def _sequences(path: Path, axes: int) -> list[Grey]:
+def foreground(
+    patient: Patient, labels: Mapping[int, int], *, axes: int = 3
+) -> NDArray[np.float32]:
+    """What the files measure at the voxels of any region, [n, sequences].
+
+    Raises:
+        ValueError: a volume is damaged, or a label is not known.
+    """
+    mask = _mask(patient.masks[0], labels)
+    found = []
+    for path in dict.fromkeys(patient.volumes):
+        image = open_nifti(path, axes=axes)
+        turn, _ = turn_of(image)
+        found += [turn(part)[mask > 0] for part in _parts(values_of(image, path), axes)]
+    return np.stack(found, axis=-1).astype(np.float32)
+
+
+def _parts(values: NDArray[np.generic], axes: int) -> list[NDArray[np.generic]]:
+    return list(np.moveaxis(values, 3, 0)) if axes == 4 else [values]
+
+
+def _sequences(path: Path, axes: int, windows: Sequence[tuple[float, float]]) -> list[Grey]:
     """The sequences of a file, [D, H, W] each: one, or those along its last axis."""
     image = open_nifti(path, axes=axes)
-    values = values_of(image, path)
-    parts = np.moveaxis(values, 3, 0) if axes == 4 else [values]
     turn, _ = turn_of(image)
-    each = [to_bytes(part, str(path)) for part in parts]
+    parts = _parts(values_of(image, path), axes)
+    each = [
+        to_bytes(part, str(path), windows[k] if windows else None) for k, part in enumerate(parts)
+    ]
     return [grey._replace(bytes=turn(grey.bytes)) for grey in each]
 
 

@@ -93,6 +93,7 @@ def patients(
 ) -> Iterator[tuple[Scan, NDArray[np.bool_]]]:
     """Patients as they lie on the disk, with their masks."""
     scans: Scans = instantiate(config["data"])
+    scans.prepare()  # with a CT, whose windows the reader then has
     known = {each.name: each for each in scans.reader.find(scans.root).patients}
     if absent := sorted(set(names) - known.keys()):
         raise ValueError(f"{absent[0]} is not under data.root={scans.root}; restore the scans")

@@ -44,11 +44,13 @@ class Finder:
         resample: as in `predict.nifti.read`.
         order: the sequences that `_0000`, `_0001`, ... are.
         known: the sequences that the weights know.
+        windows: of each of these, with CT, the values that become 0 and 255.
     """
 
     resample: bool = False
     order: tuple[str, ...] = ()
     known: tuple[str, ...] = ("pre", FLAIR, "post")
+    windows: tuple[tuple[float, float], ...] = ()
 
     def by_sequence(self, files: Mapping[str, Path]) -> Case:
         """A case whose sequences are given by name: a file or a folder of DICOM each."""
@@ -176,7 +178,10 @@ class Finder:
             raise ValueError(f"{name} has no FLAIR ({found}); {remedy}")
         from brainseg.predict import nifti  # nibabel
 
-        return nifti.read(name, files, resample=self.resample)
+        windows = dict(zip(self.known, self.windows, strict=False))
+        if windows:  # FLAIR is what a lone sequence is called that no name says
+            windows.setdefault(FLAIR, self.windows[0])
+        return nifti.read(name, files, resample=self.resample, windows=windows)
 
 
 def _files(paths: Iterable[Path]) -> Iterable[Path]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import nibabel as nib
@@ -25,13 +26,20 @@ from brainseg.predict.marks import is_dicom
 from brainseg.predict.scan import FLAIR, Scan
 
 
-def read(name: str, files: Mapping[str, Sequence[Path]], *, resample: bool = False) -> Scan:
+def read(
+    name: str,
+    files: Mapping[str, Sequence[Path]],
+    *,
+    resample: bool = False,
+    windows: Mapping[str, tuple[float, float]] = MappingProxyType({}),
+) -> Scan:
     """One case of NIfTI files or DICOM series, a sequence each.
 
     Args:
         name: of the case.
         files: sequence to its file, folder, or files of a DICOM series; with `flair`.
         resample: bring sequences on other grids onto FLAIR's (linear), instead of refusing them.
+        windows: of sequences, the values that become 0 and 255; others have their own.
 
     Raises:
         ValueError: a file is no volume, is empty or damaged, or lies on another grid.
@@ -57,7 +65,7 @@ def read(name: str, files: Mapping[str, Sequence[Path]], *, resample: bool = Fal
 
     def pixels(sequence: str) -> tuple[Any, str]:
         path = files[sequence][0]
-        grey = to_bytes(values_of(images[sequence], path), str(path))
+        grey = to_bytes(values_of(images[sequence], path), str(path), windows.get(sequence))
         return turn(grey.bytes), grey.note.replace(str(path), path.name)
 
     with ThreadPoolExecutor() as pool:  # unpacking lets other threads run

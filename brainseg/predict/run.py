@@ -16,7 +16,7 @@ from tqdm import tqdm
 from brainseg.errors import reason
 from brainseg.hardware import use_threads
 from brainseg.predict import report
-from brainseg.predict.cases import Case, Finder
+from brainseg.predict.cases import Case
 from brainseg.predict.dicomseg import NEEDED, write_dicom_seg
 from brainseg.predict.features import unlike
 from brainseg.predict.segmenter import Segmenter, calibrated, load
@@ -34,7 +34,7 @@ def run(options: argparse.Namespace, words: Sequence[str]) -> bool:
         raise ValueError(NEEDED)
     use_threads()
     segmenter = load(options.weights, device=options.device)
-    cases, left_out = _cases(options, segmenter.channels)
+    cases, left_out = _cases(options, segmenter)
     before = _before(options)
     for line in (*segmenter.licences, USE, *_left_out(left_out)):
         say(line)
@@ -85,10 +85,8 @@ def _left_out(reasons: dict[str, str]) -> list[str]:
     return lines
 
 
-def _cases(
-    options: argparse.Namespace, known: tuple[str, ...]
-) -> tuple[list[Case], dict[str, str]]:
-    finder = Finder(options.resample, tuple(options.order), known)
+def _cases(options: argparse.Namespace, segmenter: Segmenter) -> tuple[list[Case], dict[str, str]]:
+    finder = segmenter.finder(resample=options.resample, order=options.order)
     flags = {name: getattr(options, name) for name in ("flair", "pre", "post", "t2")}
     given = {name: path for name, path in flags.items() if path is not None}
     if given and options.paths:

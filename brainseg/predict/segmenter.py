@@ -113,7 +113,7 @@ class Segmenter:
             ValueError: the shape is none of these, or the file cannot be read.
         """
         if isinstance(image, str | Path):
-            cases, _ = Finder(known=self.channels).find([Path(image)])
+            cases, _ = self.finder().find([Path(image)])
             if len(cases) != 1:
                 raise ValueError(f"{image} holds {len(cases)} cases; give one")
             scan = cases[0].read()
@@ -127,7 +127,10 @@ class Segmenter:
                 f"C 1 or {len(self.channels)}: {', '.join(self.channels)}"
             )
         names = self.channels if slices.shape[1] > 1 else (FLAIR,)
-        pixels = {name: to_bytes(slices[:, k], name)[0] for k, name in enumerate(names)}
+        windows = self._windows or [None] * len(names)
+        pixels = {
+            name: to_bytes(slices[:, k], name, windows[k]).bytes for k, name in enumerate(names)
+        }
         mask = self.mask(self.probabilities(Scan("image", pixels, {}), tta=tta), threshold)
         mask = self._alone(mask if array.ndim == 4 else mask[:, 0])
         return torch.from_numpy(mask) if isinstance(image, Tensor) else mask
@@ -135,6 +138,15 @@ class Segmenter:
     def _alone(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Without the axis of regions, where there is one."""
         return mask if len(self.regions) > 1 else mask[0]
+
+    @property
+    def _windows(self) -> tuple[tuple[float, float], ...]:
+        known = self.preprocessing.windows
+        return known.bounds if known else ()
+
+    def finder(self, *, resample: bool = False, order: Sequence[str] = ()) -> Finder:
+        """What finds and reads cases for these weights."""
+        return Finder(resample, tuple(order), self.channels, self._windows)
 
     def used(self) -> list[str]:
         """The sequences that the networks see."""

@@ -11,9 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import brainseg
 from brainseg.config import compose, instantiate
 from brainseg.data.cache import Scans
 from brainseg.data.decathlon import TASKS, Decathlon
+from brainseg.predict.__main__ import main as predict
 from brainseg.training.fit import fit
 from tests.conftest import plain, tiny_cell
 
@@ -137,3 +139,83 @@ def test_the_command_trains_a_task_as_its_option_file_has_it(tmp_path: Path) -> 
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "outputs" / "run" / "metrics.json").is_file()
+
+
+def ct(root: Path, patients: int = 6) -> Path:
+    """A spleen of 100 to 160 HU in a body of 0 to 40, air of -1000, and one metal voxel."""
+    folder = task(root, "Task09_Spleen", patients)
+    rng = np.random.default_rng(1)
+    for path in sorted((folder / "imagesTr").iterdir()):
+        image = nib.load(path)
+        label = np.asarray(nib.load(folder / "labelsTr" / path.name).dataobj)
+        values = np.full(image.shape, -1000.0)
+        values[4:-4, 4:-4] = rng.uniform(0, 40, values[4:-4, 4:-4].shape)
+        values[label > 0] = rng.uniform(100, 160, int((label > 0).sum()))
+        values[20, 20, 2] = 3000
+        nib.save(nib.Nifti1Image(values.astype(np.int16), image.affine), path)
+    return folder
+
+
+def test_the_window_of_ct_is_that_of_the_labelled_voxels_of_all(tmp_path: Path) -> None:
+    folder = ct(tmp_path)
+    words = ["data=decathlon", "data.reader.task=Task09_Spleen", f"data.root={tmp_path}"]
+    words += ["data.size=32", f"data.cache_dir={tmp_path / 'cache'}"]
+    scans: Scans = instantiate(compose([*words, "data.intensity=ct"]).data)
+    scans.prepare()
+    hu = [
+        np.asarray(nib.load(path).dataobj)[np.asarray(nib.load(label).dataobj) > 0]
+        for path, label in zip(
+            sorted((folder / "imagesTr").iterdir()),
+            sorted((folder / "labelsTr").iterdir()),
+            strict=True,
+        )
+    ]
+    low, high = np.percentile(np.concatenate(hu), (0.5, 99.5))
+    windows = scans.preprocessing.windows
+    assert windows is not None
+    assert windows.bounds[0] == pytest.approx((low, high), abs=0.6)
+    scaled = (np.concatenate(hu).clip(low, high) - low) * 255 / (high - low)
+    assert windows.mean[0] == pytest.approx(scaled.mean(), rel=0.02)
+    patient = scans.reader.find(scans.root).patients[0]
+    images, masks, *_ = scans.reader.read(patient)
+    assert (images[masks == 0].min(), images[masks == 0].max()) == (0, 255)  # air, and metal
+    assert 20 < images[masks > 0].mean() < 235
+    level = {tuple(scans.geometry(row).mean) for row in range(0, len(scans.index), 5)}
+    assert len(level) == 1  # of every patient
+    again = Scans(Decathlon(task="Task09_Spleen"), root=tmp_path, size=32, intensity="ct")
+    again.cache_dir = tmp_path / "cache"
+    again.prepare()
+    assert again.preprocessing == scans.preprocessing
+    plainly: Scans = instantiate(compose(words).data)
+    plainly.prepare()
+    assert plainly.fingerprint != scans.fingerprint  # other bytes, and a cache of their own
+    with pytest.raises(ValueError, match="wants volumes of CT, which Phantom has none of"):
+        instantiate(compose(["data=phantom", "data.intensity=ct"]).data).prepare()
+
+
+def test_a_new_ct_is_read_by_the_window_of_the_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = ct(tmp_path / "scans", patients=8)
+    words = ["data=decathlon", "data.reader.task=Task09_Spleen", f"data.root={tmp_path / 'scans'}"]
+    words += ["data.size=32", f"data.cache_dir={tmp_path / 'cache'}", "data.intensity=ct"]
+    cell = tiny_cell(tmp_path / "run", "epochs=8", "optimizer.lr=5e-3", "augment=geometric")
+    cell.config["data"] = plain(compose(words))["data"]
+    fit(cell, title="run")
+    segmenter = brainseg.load(tmp_path / "run")
+    scans: Scans = instantiate(cell.config["data"])
+    scans.prepare()
+    assert segmenter.preprocessing == scans.preprocessing
+    path = folder / "imagesTr" / "case_000.nii.gz"
+    out = tmp_path / "masks"
+    assert predict([str(path), "--weights", str(tmp_path / "run"), "--out", str(out)]) == 0
+    low, high = scans.preprocessing.windows.bounds[0]  # type: ignore[union-attr]
+    assert f"case_000.nii.gz: {low:g} to {high:g} became 0 to 255" in capsys.readouterr().out
+    found = np.asarray(nib.load(out / "case_000_mask.nii.gz").dataobj) > 0
+    target = np.asarray(nib.load(folder / "labelsTr" / "case_000.nii.gz").dataobj) > 0
+    assert 2 * (found & target).sum() / (found.sum() + target.sum()) > 0.5
+    values = np.asarray(nib.load(path).dataobj)
+    np.testing.assert_array_equal(segmenter(path), found)
+    turned = values.transpose(2, 1, 0)[:, ::-1, ::-1]  # as slices are shown
+    own = segmenter(turned[:, None].copy())
+    np.testing.assert_array_equal(own[:, ::-1, ::-1].transpose(2, 1, 0), found)
