@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brainseg.predict.marks import is_dicom
-from brainseg.predict.scan import FLAIR, Scan
+from brainseg.predict.scan import Scan
 
 NEEDED = "--dicom-seg needs highdicom; pip install 'brainseg[dicom-seg]'"
 
@@ -27,7 +27,7 @@ def write_dicom_seg(
     Raises:
         ValueError: highdicom is not installed, or refuses the series.
     """
-    files = scan.files[FLAIR]
+    files = scan.files[scan.main]
     if not all(each.is_file() and is_dicom(each) for each in files):
         scan.notes.append("no DICOM-SEG: FLAIR is no DICOM file on the disk")
         return None

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from brainseg.data.preprocess import brain_box, foreground
-from brainseg.predict.scan import FLAIR, Pixels, Scan
+from brainseg.predict.scan import Pixels, Scan
 
 FEW = 5  # slices: fewer do not show a head
 COARSE = 120  # pixels of a side, at least, that are looked at
@@ -33,9 +33,9 @@ def features(scan: Scan) -> dict[str, float]:
         most of it; a skull is dark, and without one there is little that is. low, high: 1st and
         99th percentile of FLAIR over the head, in SD from its mean.
     """
-    step = max(1, max(scan.sequences[FLAIR].shape[1:]) // COARSE)
+    step = max(1, max(scan.first.shape[1:]) // COARSE)
     coarse = {name: pixels[:, ::step, ::step] for name, pixels in scan.sequences.items()}
-    flair = coarse[FLAIR]
+    flair = coarse[scan.main]
     if len(flair) < FEW:
         return {}
     volume = np.stack(list(coarse.values()), axis=-1)
@@ -80,7 +80,7 @@ def unlike(scan: Scan, known: Mapping[str, Sequence[float]]) -> list[str]:
             if not low <= value <= high:
                 lines.append(_SAID[name].format(value, low, high))
     if scan.spacing and "head" in found:
-        side = found["head"] * max(scan.sequences[FLAIR].shape[1:]) * max(scan.spacing[1:])
+        side = found["head"] * max(scan.first.shape[1:]) * max(scan.spacing[1:])
         if not HEAD_MM[0] <= side <= HEAD_MM[1]:
             lines.append(f"its voxels make a head of {side:.0f} mm: are they right?")
     return lines

@@ -9,7 +9,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from brainseg.figures.overlay import FALSE_ALARM, REGIONS, painted
-from brainseg.predict.scan import FLAIR, Scan
+from brainseg.predict.scan import Scan
 
 SLICES = 4
 
@@ -17,7 +17,7 @@ SLICES = 4
 def write_preview(
     scan: Scan, mask: NDArray[np.bool_], path: Path, regions: Sequence[str] = ("tumour",)
 ) -> Path:
-    """FLAIR above, the mask on it below; the middle slice where nothing was found.
+    """FLAIR, or what stands in its place, above, the mask on it below; the middle slice if empty.
 
     Args:
         scan: the case.
@@ -34,7 +34,7 @@ def write_preview(
     figure = Figure(figsize=(2.4 * len(chosen), 5.2), layout="constrained")
     axes = figure.subplots(2, len(chosen), squeeze=False)
     for column, k in enumerate(chosen):
-        image = scan.sequences[FLAIR][k].astype(np.float32)
+        image = scan.first[k].astype(np.float32)
         axes[0, column].imshow(painted(image, np.zeros_like(mask[:1, k]), colours))
         axes[1, column].imshow(painted(image, mask[:, k], colours))
         axes[0, column].set_title(f"slice {k + 1} of {len(area)}", fontsize=8)

@@ -36,6 +36,7 @@ def measure(
         "regions": {name: _of_a_mask(scan, each) for name, each in zip(regions, mask, strict=True)},
         "sequences": {name: list(map(str, paths)) for name, paths in scan.files.items()},
         "missing": scan.missing(order),
+        "main": scan.main,
         "notes": scan.notes,
     }
 

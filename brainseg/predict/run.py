@@ -19,6 +19,7 @@ from brainseg.predict import report
 from brainseg.predict.cases import Case
 from brainseg.predict.dicomseg import NEEDED, write_dicom_seg
 from brainseg.predict.features import unlike
+from brainseg.predict.scan import FLAIR
 from brainseg.predict.segmenter import Segmenter, calibrated, load
 
 USE = "research only, not a medical device"
@@ -144,7 +145,7 @@ def _case(
 
 
 def _segment(case: Case, segmenter: Segmenter, options: argparse.Namespace) -> dict[str, Any]:
-    scan = case.read()
+    scan = case.read().known_as(segmenter.channels)
     scan.notes.extend(unlike(scan, segmenter.known))
     known = segmenter.preprocessing.orientation
     if scan.orientation and known and scan.orientation not in known:
@@ -183,7 +184,8 @@ def _tell(entry: dict[str, Any]) -> None:
         f"{name} = {Path(paths[0]).name}" for name, paths in entry["sequences"].items()
     )
     if entry["missing"]:
-        used += f"; FLAIR stands in for {', '.join(entry['missing'])}"
+        stand_in = "FLAIR" if entry["main"] == FLAIR else entry["main"]
+        used += f"; {stand_in} stands in for {', '.join(entry['missing'])}"
     size = _size(entry)
     if len(entry["regions"]) > 1:
         size += " (" + ", ".join(f"{n} {_size(each)}" for n, each in entry["regions"].items()) + ")"

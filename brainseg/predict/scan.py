@@ -1,7 +1,7 @@
 """A case as it was read: its sequences on one grid, and how a mask goes back to that grid."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ class Scan:
 
     Attributes:
         name: of the case, and of its files.
-        sequences: name to uint8 [D, H, W], all on one grid; FLAIR is always among them.
+        sequences: name to uint8 [D, H, W], all on one grid; `main` is always among them.
         files: which file each is.
         write: takes values [D, H, W], a path without ending, and what they are, such as `mask`,
             which goes behind its name; writes one file or several of the kind that was read, and
@@ -30,6 +30,7 @@ class Scan:
         spacing: of slices, rows and columns, in mm; None where the file tells none.
         orientation: where these three run to, such as SPL (up, back, left); empty likewise.
         notes: what was done to it, or would mislead, a line each.
+        main: the sequence that stands in for what is missing: FLAIR, of weights that know it.
     """
 
     name: str
@@ -40,14 +41,41 @@ class Scan:
     spacing: tuple[float, float, float] | None = None
     orientation: str = ""
     notes: list[str] = field(default_factory=list)
+    main: str = FLAIR
 
     def volume(self, order: Sequence[str]) -> Pixels:
-        """Channels in an order, uint8 [D, H, W, M]; FLAIR stands in for what is not there."""
-        flair = self.sequences[FLAIR]
-        return np.stack([self.sequences.get(name, flair) for name in order], axis=-1)
+        """Channels in an order, uint8 [D, H, W, M]; `main` stands in for what is not there."""
+        return np.stack([self.sequences.get(name, self.first) for name in order], axis=-1)
+
+    @property
+    def first(self) -> Pixels:
+        """The slices of `main`."""
+        return self.sequences[self.main]
+
+    def known_as(self, channels: Sequence[str]) -> "Scan":
+        """The same for weights whose channels have other names, by their place.
+
+        A lone sequence that no name told (read as FLAIR) is their only channel; the three of a
+        picture are their three, and of a grey one each of them.
+
+        Raises:
+            ValueError: the weights know no FLAIR, and several channels that the case has not.
+        """
+        if FLAIR in channels:
+            return self
+        grey_picture = self.spacing is None and len(self.sequences) == 1
+        if len(self.sequences) != len(channels) and not grey_picture:
+            raise ValueError(
+                f"{self.name} has {', '.join(self.sequences)}; the weights know "
+                f"{', '.join(channels)}: give a picture with these channels, or use Python"
+            )
+        new = dict(zip(self.sequences, channels, strict=False))
+        sequences = {new[name]: each for name, each in self.sequences.items()}
+        files = {new.get(name, name): each for name, each in self.files.items()}
+        return replace(self, sequences=sequences, files=files, main=new.get(FLAIR, channels[0]))
 
     def missing(self, order: Sequence[str]) -> list[str]:
-        """What FLAIR stands in for."""
+        """What `main` stands in for."""
         return [name for name in order if name not in self.sequences]
 
 

@@ -116,7 +116,7 @@ class Segmenter:
             cases, _ = self.finder().find([Path(image)])
             if len(cases) != 1:
                 raise ValueError(f"{image} holds {len(cases)} cases; give one")
-            scan = cases[0].read()
+            scan = cases[0].read().known_as(self.channels)
             mask = self.mask(self.probabilities(scan, tta=tta), threshold)
             return self._alone(np.stack([scan.back(each) for each in mask]))
         array = np.asarray(image.detach().cpu() if isinstance(image, Tensor) else image)
@@ -126,12 +126,15 @@ class Segmenter:
                 f"image of shape {array.shape}; must be [H, W], [C, H, W] or [D, C, H, W] with "
                 f"C 1 or {len(self.channels)}: {', '.join(self.channels)}"
             )
-        names = self.channels if slices.shape[1] > 1 else (FLAIR,)
+        main = FLAIR if FLAIR in self.channels else self.channels[0]
+        names = self.channels if slices.shape[1] > 1 else (main,)
         windows = self._windows or [None] * len(names)
         pixels = {
             name: to_bytes(slices[:, k], name, windows[k]).bytes for k, name in enumerate(names)
         }
-        mask = self.mask(self.probabilities(Scan("image", pixels, {}), tta=tta), threshold)
+        mask = self.mask(
+            self.probabilities(Scan("image", pixels, {}, main=main), tta=tta), threshold
+        )
         mask = self._alone(mask if array.ndim == 4 else mask[:, 0])
         return torch.from_numpy(mask) if isinstance(image, Tensor) else mask
 
