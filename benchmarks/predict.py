@@ -20,7 +20,8 @@ from benchmarks.scale import Scale
 from brainseg.predict import report
 from brainseg.predict.cases import Finder
 from brainseg.predict.features import unlike
-from brainseg.predict.segmenter import Segmenter, load
+from brainseg.predict.load import load
+from brainseg.predict.segmenter import Segmenter
 
 SEQUENCES = ("flair", "pre", "post")
 MEMORY = 1500.0  # MB

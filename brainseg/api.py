@@ -11,8 +11,8 @@ from torch import nn
 
 from brainseg.config import compose, instantiate
 from brainseg.models.unet import UNet
+from brainseg.predict.load import load as _load
 from brainseg.predict.segmenter import Segmenter
-from brainseg.predict.segmenter import load as _load
 
 if TYPE_CHECKING:
     from brainseg.data.datamodule import SegmentationDataModule

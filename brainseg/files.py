@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,3 +63,31 @@ def held(lock: Path) -> bool:
     except OSError:  # a disk without locks, where the file is there while one is held
         return True
     return False
+
+
+@contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """An empty folder that takes the place of `folder` if the block ends well, else goes away.
+
+    What was there before goes last, so that one of the two is there whatever fails. For one process
+    at a time: the caller holds a lock.
+    """
+    partial, before = (folder.with_name(f".{folder.name}.{what}") for what in ("partial", "before"))
+    if before.exists() and not folder.exists():  # killed between the two renames below
+        before.rename(folder)
+    for left in (partial, before):  # by a process that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    try:
+        partial.mkdir()
+        yield partial
+        if folder.exists():
+            folder.rename(before)
+        try:
+            partial.rename(folder)
+        except OSError:
+            if before.exists():
+                before.rename(folder)
+            raise
+        shutil.rmtree(before, ignore_errors=True)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

@@ -10,11 +10,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from brainseg.data.nifti import orientation_of
+from brainseg.data.opened import Opened
 from brainseg.data.prepare import prepare
-from brainseg.data.preprocess import Box
 from brainseg.data.preprocessing import Geometry, Preprocessing
 from brainseg.data.reader import Reader, among
-from brainseg.data.store import Store, open_store
+from brainseg.data.store import open_store
 
 SLICES = ("all", "brain", "tumour")
 
@@ -73,7 +73,7 @@ class Scans:
         wanted = 0.5 if size == "auto" else size
         self.preprocessing = Preprocessing(wanted, crop, denoise, intensity, chosen)
         self._folder: Path | None = None
-        self._opened: _Opened | None = None
+        self._opened: Opened | None = None
 
     @property
     def size(self) -> int:
@@ -96,7 +96,7 @@ class Scans:
             self._folder, store = prepare(
                 self.reader, self.root, self.preprocessing, skip=skip, cache_dir=self.cache_dir
             )
-            self._opened = _Opened(store, self._bits)
+            self._opened = Opened(store, self._bits)
             if (windows := store.meta.windows) is not None:
                 self.preprocessing = self.preprocessing.within(self.reader, windows)
             affines = [np.array(each.affine) for each in store.meta.patients if each.affine]
@@ -204,43 +204,12 @@ class Scans:
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_opened": None}  # a memory map pickles as all its bytes
 
-    def _open(self) -> "_Opened":
+    def _open(self) -> "Opened":
         if self._opened is None:
             if self._folder is None:
                 raise RuntimeError("the scans are not read yet; call prepare() first")
             store = open_store(self._folder)
             if store is None:
                 raise RuntimeError(f"cache {self._folder} is gone; call prepare() on a new Scans")
-            self._opened = _Opened(store, self._bits)
+            self._opened = Opened(store, self._bits)
         return self._opened
-
-
-class _Opened:
-    """An open cache and its index, by row."""
-
-    def __init__(self, store: Store, bits: Sequence[int]) -> None:
-        self.store = store
-        patients = store.meta.patients
-        self.patient_of = np.repeat(np.arange(len(patients)), [len(p.slices) for p in patients])
-        self.geometries = [
-            Geometry(
-                each.shape,
-                Box(*each.box),
-                np.asarray(each.mean, np.float32),
-                np.asarray(each.deviation, np.float32),
-            )
-            for each in patients
-        ]
-        self.index = pd.DataFrame(
-            {
-                "patient": [patients[k].name for k in self.patient_of],
-                "institution": [patients[k].institution for k in self.patient_of],
-                "slice": [number for p in patients for number in p.slices],
-                "tumour": [
-                    max(pixels[bit] for bit in bits) for p in patients for pixels in p.tumour
-                ],
-                "blank": [blank for p in patients for blank in p.blank],
-                "missing": ["+".join(patients[k].missing) for k in self.patient_of],
-                "part": [patients[k].part for k in self.patient_of],
-            }
-        )

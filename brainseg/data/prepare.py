@@ -15,8 +15,8 @@ from brainseg.data.build import build
 from brainseg.data.caches import cache_folder, caches
 from brainseg.data.preprocessing import Preprocessing
 from brainseg.data.reader import Found, Reader
-from brainseg.data.store import FORMAT, PIXELS, Meta, Store, open_store, replacing
-from brainseg.files import only_one
+from brainseg.data.store import FORMAT, PIXELS, Meta, Store, open_store
+from brainseg.files import only_one, replacing
 
 SKIP = "set data.on_error=skip"  # the remedy for what cannot be mended
 

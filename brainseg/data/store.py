@@ -11,9 +11,6 @@ signal where the disk is full.
 
 import json
 import logging
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from mmap import mmap
 from pathlib import Path
@@ -185,31 +182,3 @@ class Writer:
         sizes = {name: (self._folder / name).stat().st_size for name in PIXELS}
         text = json.dumps({**asdict(meta), "bytes": sizes})
         (self._folder / "meta.json").write_text(text)
-
-
-@contextmanager
-def replacing(folder: Path) -> Iterator[Path]:
-    """An empty folder that takes the place of `folder` if the block ends well, else goes away.
-
-    What was there before goes last, so that one of the two is there whatever fails. For one process
-    at a time: the caller holds a lock.
-    """
-    partial, before = (folder.with_name(f".{folder.name}.{what}") for what in ("partial", "before"))
-    if before.exists() and not folder.exists():  # killed between the two renames below
-        before.rename(folder)
-    for left in (partial, before):  # by a process that was killed
-        shutil.rmtree(left, ignore_errors=True)
-    try:
-        partial.mkdir()
-        yield partial
-        if folder.exists():
-            folder.rename(before)
-        try:
-            partial.rename(folder)
-        except OSError:
-            if before.exists():
-                before.rename(folder)
-            raise
-        shutil.rmtree(before, ignore_errors=True)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)

@@ -11,12 +11,11 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from brainseg.data.store import replacing
 from brainseg.evaluate.calibration import reliability
 from brainseg.evaluate.card import Card, overall
 from brainseg.evaluate.measure import COUNTS, Measured
 from brainseg.evaluate.page import page
-from brainseg.files import only_one
+from brainseg.files import only_one, replacing
 
 CARD = "card.json"
 

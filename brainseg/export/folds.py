@@ -22,8 +22,9 @@ from brainseg.evaluate.calibration import (
 from brainseg.evaluate.interval import Estimand, mean, median
 from brainseg.metrics import count, dice
 from brainseg.predict.features import features
+from brainseg.predict.load import load
 from brainseg.predict.scan import FLAIR, Scan
-from brainseg.predict.segmenter import Segmenter, calibrated, load
+from brainseg.predict.segmenter import Segmenter, calibrated
 from brainseg.runs.folder import LAST, RunFolder
 
 KEYS = ("dice", "flair_alone", "lone_slices")  # all there, FLAIR alone, each slice by itself

@@ -19,8 +19,9 @@ from brainseg.predict import report
 from brainseg.predict.cases import Case
 from brainseg.predict.dicomseg import NEEDED, write_dicom_seg
 from brainseg.predict.features import unlike
+from brainseg.predict.load import load
 from brainseg.predict.scan import FLAIR
-from brainseg.predict.segmenter import Segmenter, calibrated, load
+from brainseg.predict.segmenter import Segmenter, calibrated
 
 USE = "research only, not a medical device"
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from brainseg.data.store import replacing
+from brainseg.files import replacing
 
 
 def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
