@@ -3,6 +3,7 @@
 import csv
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tqdm import tqdm
@@ -79,7 +80,7 @@ class BraTS:
         top = top.absolute()
         own: dict[str, dict[str, list[Path]]] = {}  # by patient, then by modality or `labels`
         problems, other, system = list[str](), list[str](), 0
-        grades: dict[str, str] = {}
+        known: dict[str, tuple[str, str]] = {}  # grade, and name in TCGA
         strangers: dict[Path, list[Path]] = {}  # other volumes, by folder
         for folder in walk(top):
             problems += [f"{folder.path}: {folder.problem}"] if folder.problem else []
@@ -87,7 +88,7 @@ class BraTS:
             for name in folder.files:
                 path = folder.path / name
                 if name == GRADES:
-                    grades |= _grades(path)
+                    known |= _known(path)
                 elif not name.endswith(ENDINGS):
                     other.append(name)
                 elif named := self._named(name):
@@ -107,7 +108,7 @@ class BraTS:
             if "labels" not in found and _NO_LABELS.search(str(first.parent.relative_to(top))):
                 unlabelled += 1
                 continue
-            patient, wrong = self._patient(name, found, grades.get(name, ""))
+            patient, wrong = self._patient(name, found, *known.get(name, ("", "")))
             patients += [patient] if patient else []
             problems += wrong
         problems += [
@@ -154,7 +155,7 @@ class BraTS:
         return alike[0]
 
     def _patient(
-        self, name: str, found: Mapping[str, list[Path]], grade: str
+        self, name: str, found: Mapping[str, list[Path]], grade: str, person: str
     ) -> tuple[Patient | None, list[str]]:
         where = next(iter(found.values()))[0].parent
         twice = [paths for paths in found.values() if len(paths) > 1]
@@ -166,16 +167,17 @@ class BraTS:
             return None, [f"{where}: {name} has no {' and no '.join(absent)}"]
         flair = found[str(self.stand_in)][0]
         each = [found.get(modality, [flair])[0] for modality in self.modalities]
-        return volumes.patient(name, grade, each, found["labels"][0])
+        patient, wrong = volumes.patient(name, grade, each, found["labels"][0])
+        return patient and replace(patient, person=person), wrong
 
 
-def _grades(path: Path) -> dict[str, str]:
-    """Grade (HGG, LGG) of each patient, by any of the names that it has had."""
+def _known(path: Path) -> dict[str, tuple[str, str]]:
+    """Grade (HGG, LGG), and name in TCGA where it has one, of each patient by any of its names."""
     with path.open(newline="", encoding="utf-8", errors="replace") as file:
         rows = list(csv.DictReader(file))
-    return {
-        str(name): str(row.get("Grade") or "")
-        for row in rows
-        for key, name in row.items()
-        if key and "subject_ID" in key and name
-    }
+    found: dict[str, tuple[str, str]] = {}
+    for row in rows:
+        names = [str(name) for key, name in row.items() if key and "subject_ID" in key and name]
+        tcga = next((name for name in names if name.startswith("TCGA")), "")
+        found |= {name: (str(row.get("Grade") or ""), tcga) for name in names if name != "NA"}
+    return found

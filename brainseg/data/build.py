@@ -141,6 +141,7 @@ def _prepare(
         affine=[] if affine is None else affine.tolist(),
         ranges=list(ranges),
         part=patient.part,
+        person=patient.person,
     )
     digests = [(checks.sha256(i), checks.sha256(m)) for i, m in zip(images, masks, strict=True)]
     record = _Record(meta, patient.images, digests, blank)

@@ -136,6 +136,11 @@ class Scans:
         return self._open().index
 
     @property
+    def persons(self) -> dict[str, str]:
+        """Who patients are that other data sets have under other names (`reader.Patient`)."""
+        return {each.name: each.person for each in self._open().store.meta.patients if each.person}
+
+    @property
     def fingerprint(self) -> str:
         """SHA-256 of the decoded original images and masks, whatever the settings."""
         return self._open().store.meta.fingerprint

@@ -69,7 +69,7 @@ def _name(source: list[str], found: Found, size: float) -> str:
         path for p in found.patients for path in (*p.images, *p.masks, *p.volumes)
     )
     reader, _, settings = source
-    who = [f"{p.name} {len(p.slices)} {p.institution} {p.part}" for p in found.patients]
+    who = [f"{p.name} {len(p.slices)} {p.institution} {p.part} {p.person}" for p in found.patients]
     parts = [f"{FORMAT} {reader} {settings}", *who, *found.problems, *map(_stamp, paths)]
     key = hashlib.sha256("\n".join(parts).encode(errors="surrogateescape")).hexdigest()
     return f"{reader.rpartition('.')[2].lower()}-{size}-{key[:16]}"

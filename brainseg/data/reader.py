@@ -22,6 +22,8 @@ class Patient:
         volumes: Where a file is a volume, that of each modality in the reader's order; one that was
             not acquired has the stand-in's.
         part: train, val or test, where the data set itself says so.
+        person: who it is where other data sets have the same patients, as TCGA names them; empty
+            where that is the name, or is not known.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Patient:
     masks: tuple[Path, ...]
     volumes: tuple[Path, ...] = ()
     part: str = ""
+    person: str = ""
 
     def without(self, positions: Collection[int]) -> "Patient":
         """The same patient without the slices at `positions` (0 is the first slice)."""
@@ -81,6 +84,7 @@ class Slices(NamedTuple):
 
 
 Labels = dict[str, int]
+ALIASES = {"t1": "pre", "t1ce": "post"}  # modalities of BraTS, by the names that LGG has
 
 
 class SliceError(ValueError):

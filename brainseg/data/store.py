@@ -45,6 +45,7 @@ class PatientMeta:
         affine: As in `reader.Slices`, row by row; empty where the files tell none.
         ranges: Likewise, of each channel.
         part: Train, val or test, where the data set itself says so.
+        person: As in `reader.Patient`.
     """
 
     name: str
@@ -60,6 +61,7 @@ class PatientMeta:
     affine: list[list[float]]
     ranges: list[tuple[float, float]]
     part: str
+    person: str
 
 
 @dataclass(frozen=True)

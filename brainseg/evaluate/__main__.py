@@ -66,9 +66,17 @@ def _parser() -> argparse.ArgumentParser:
         "--root", type=Path, metavar="DIR", help="score other scans, in the same layout"
     )
     parser.add_argument(
+        "--data",
+        nargs="+",
+        default=[],
+        metavar="WORD",
+        help="score another data set, such as data=brats2020 data.root=/brats data.regions=[wt]: "
+        "prepared as the run's own, sequences by their names; patients of both are refused",
+    )
+    parser.add_argument(
         "--allow-seen",
         action="store_true",
-        help="with --root, score patients that were trained or validated on, too",
+        help="with --root or --data, score patients that were trained or validated on, too",
     )
     parser.add_argument("--tta", action="store_true", help="average over flips")
     parser.add_argument(
@@ -107,6 +115,8 @@ def _parser() -> argparse.ArgumentParser:
 def _understood(words: Sequence[str]) -> argparse.Namespace:
     parser = _parser()
     options = parser.parse_args(words)
+    if options.root and options.data:
+        parser.error("--root beside --data: give data.root=DIR")
     if options.corrupt and (options.spacing or options.tolerance != TOLERANCE):
         parser.error("--spacing and --tolerance are of the card: leave them out with --corrupt")
     return options
@@ -119,6 +129,7 @@ def _request(options: argparse.Namespace, words: Sequence[str]) -> Request:
         split=options.split,
         checkpoint=options.checkpoint,
         root=options.root,
+        data=tuple(options.data),
         tta=options.tta,
         allow_seen=options.allow_seen,
         rules=Rules(tolerance=options.tolerance, spacing=spacing),

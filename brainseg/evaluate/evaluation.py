@@ -48,16 +48,19 @@ def opened(request: Request) -> Opened:
     torch.set_float32_matmul_precision("high")  # as in training, for the same bits
     refuse_twice(request.runs)
     runs = [open_run(folder, request.checkpoint) for folder in request.runs]
-    refuse_unlike(runs, request.split, elsewhere=request.root is not None)
-    scans = [run.scans(request.root, skip_faulty=request.skip_faulty) for run in runs]
+    refuse_unlike(runs, request.split, elsewhere=request.elsewhere)
+    scans = [
+        run.scans(request.root, data=request.data, skip_faulty=request.skip_faulty) for run in runs
+    ]
     refuse_other_slices(scans)
     # the same scans may lie under another root
-    own = request.root is None or scans[0].fingerprint == runs[0].fingerprint
+    own = not request.elsewhere or scans[0].fingerprint == runs[0].fingerprint
     rows = select(
         runs,
         scans[0].index,
         request.split,
-        elsewhere=not own or (request.root is not None and request.split == "all"),
+        elsewhere=not own or (request.elsewhere and request.split == "all"),
+        persons=scans[0].persons,
         allow_seen=request.allow_seen,
     )
     return Opened(runs, scans, own, rows)
@@ -73,7 +76,9 @@ def evaluate(request: Request) -> dict[str, Card]:
     with claimed(request.folder) as folder:
         predicted = _predicted(runs, scans, rows, request.split, tta=request.tta)
         measured = measure(predicted, request.rules)
-        measured = with_parts(measured, runs, request.split, elsewhere=not own)
+        measured = with_parts(
+            measured, runs, request.split, elsewhere=not own, persons=scans[0].persons
+        )
         val: dict[str, Histogram] = {name: each.histogram for name, each in measured.items()}
         said = ""
         if not own or request.split != "val":
@@ -113,7 +118,7 @@ def _val(
     """
     if any(run.members != runs[0].members for run in runs):
         return {}, ""
-    said = ""
+    said, regions = "", scans[0].regions
     if not own:
         try:
             scans, own = [run.scans() for run in runs], True
@@ -127,7 +132,8 @@ def _val(
     found: dict[str, list[Histogram]] = {}
     for volume in predicted:
         found.setdefault(volume.region, []).append(histogram(volume.probs, volume.target))
-    return {region: together(each) for region, each in found.items()}, said
+    names = dict(zip(found, regions, strict=True))  # of another data set, by their place
+    return {names[region]: together(each) for region, each in found.items()}, said
 
 
 def _has_val(run: Trained, scans: Scans) -> bool:

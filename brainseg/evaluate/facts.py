@@ -19,7 +19,12 @@ FEW = 10  # patients
 
 
 def with_parts(
-    measured: Mapping[str, Measured], runs: Sequence[Trained], split: str, *, elsewhere: bool
+    measured: Mapping[str, Measured],
+    runs: Sequence[Trained],
+    split: str,
+    *,
+    elsewhere: bool,
+    persons: Mapping[str, str],
 ) -> dict[str, Measured]:
     """The same, with a column `part`: where each patient is in the runs' splits, or `new`."""
     found = {}
@@ -27,7 +32,7 @@ def with_parts(
         names = each.patients["patient"].tolist()
         slices = runs[0].leaky and not elsewhere  # a patient's are in all parts
         table = each.patients.copy()
-        table.insert(3, "part", [split] * len(names) if slices else parts(runs, names))
+        table.insert(3, "part", [split] * len(names) if slices else parts(runs, names, persons))
         found[region] = replace(each, patients=table)
     return found
 
@@ -52,7 +57,7 @@ def facts(
     patients, slices = first.patients, len(first.slices)
     any_region = pd.concat([each.slices["target"] for each in measured.values()], axis=1)
     tumour = int((any_region > 0).any(axis=1).sum())
-    where = f"{request.root}" if request.root else "the scans of the training"
+    where = " ".join(request.data) or f"{request.root or 'the scans of the training'}"
     lines = [
         *(f"run {run.folder.resolve().name}: {_settings(run)}" for run in runs),
         f"checkpoint {request.checkpoint}, split {request.split}, on {where}: "
@@ -79,6 +84,7 @@ def facts(
         "best_epoch": [run.metrics.get("best_epoch") for run in runs],
         "tta": request.tta,
         "root": str(request.root) if request.root else None,
+        "data": list(request.data),
         "fingerprint": scans.fingerprint,
         "tolerance": request.rules.tolerance,
         "spacing": request.rules.spacing,
@@ -132,7 +138,7 @@ def _warnings(request: Request, runs: Sequence[Trained], of: Sequence[str]) -> l
         found.append(f"{what} chosen on these patients")
     elif seen:
         found.append(f"{seen} of {len(of)} patients were trained or validated on")
-    if request.root is not None and request.split == "all" and NEW not in of:
+    if request.elsewhere and request.split == "all" and NEW not in of:
         found.append("None of the patients is new to the run's split")
     of_part = len(runs[0].members.get(request.split, of))
     if len(of) < of_part:

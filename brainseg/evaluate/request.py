@@ -15,6 +15,7 @@ class Request:
         split: train, val, test or all.
         checkpoint: best or last.
         root: other scans than those of the training, in the same layout.
+        data: words that choose another data set than that of the training.
         tta: average over flips.
         allow_seen: score patients of train and val that are found under `root`.
         rules: what surface scores depend on.
@@ -33,6 +34,12 @@ class Request:
     out: Path | None = None
     skip_faulty: bool = False
     command: str = ""
+    data: tuple[str, ...] = ()
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether other scans than those of the training are asked for."""
+        return self.root is not None or bool(self.data)
 
     @property
     def folder(self) -> Path:

@@ -1,9 +1,10 @@
 """Which slices are scored, and what may not be: patients that a run has learnt from."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -75,6 +76,7 @@ def select(
     *,
     elsewhere: bool = False,
     allow_seen: bool = False,
+    persons: Mapping[str, str] = MappingProxyType({}),
 ) -> NDArray[np.int64]:
     """The rows of the index to score.
 
@@ -84,6 +86,7 @@ def select(
         split: train, val, test, or all patients.
         elsewhere: the scans are not those of the training.
         allow_seen: score patients of train and val that are found elsewhere, too.
+        persons: who patients of the scans are, where another name says it.
 
     Raises:
         ValueError: `all` elsewhere holds patients of train or val; a part of a split by slice is
@@ -91,13 +94,13 @@ def select(
     """
     if split == "all":
         if elsewhere and not allow_seen:
-            _refuse_seen(runs, index)
+            _refuse_seen(runs, index, persons)
         return np.arange(len(index))
     if runs[0].leaky:
         if elsewhere:
             raise ValueError(
-                f"{runs[0].folder} was split by slice, so --split {split} means nothing under "
-                "--root; score whoever is there with --split all"
+                f"{runs[0].folder} was split by slice, so --split {split} means nothing for "
+                "other scans; score whoever is there with --split all"
             )
         split_anew: Split = instantiate(runs[0].config["split"])(index)
         return np.asarray(getattr(split_anew, split), np.int64)
@@ -106,7 +109,7 @@ def select(
     found = index["patient"].iloc[rows].nunique()
     if not found:
         raise ValueError(
-            f"none of the {len(wanted)} patients of --split {split} is under --root; "
+            f"none of the {len(wanted)} patients of --split {split} is there; "
             "score whoever is there with --split all"
         )
     if found < len(wanted):
@@ -114,12 +117,23 @@ def select(
     return rows
 
 
-def parts(runs: Sequence[Trained], patients: Sequence[str]) -> list[str]:
-    """The part that each patient has in the runs' splits; the first in order of harm, or `new`."""
+def parts(
+    runs: Sequence[Trained],
+    patients: Sequence[str],
+    persons: Mapping[str, str] = MappingProxyType({}),
+) -> list[str]:
+    """The part that each patient has in the runs' splits; the first in order of harm, or `new`.
+
+    Args:
+        runs: whose splits count.
+        patients: names.
+        persons: who they are, where another name says it.
+    """
     of: dict[str, str] = {}
     for part in reversed(PARTS):
-        of |= {person(name): part for run in runs for name in run.members[part]}
-    return [of.get(person(name), NEW) for name in patients]
+        for run in runs:
+            of |= {person(run.persons.get(name, name)): part for name in run.members[part]}
+    return [of.get(person(persons.get(name, name)), NEW) for name in patients]
 
 
 def person(name: str) -> str:
@@ -133,12 +147,13 @@ def _split(run: Trained) -> tuple[object, ...]:
     return run.leaky, run.members, run.config["split"] if run.leaky else None
 
 
-def _refuse_seen(runs: Sequence[Trained], index: pd.DataFrame) -> None:
+def _refuse_seen(runs: Sequence[Trained], index: pd.DataFrame, persons: Mapping[str, str]) -> None:
     names = sorted(set(index["patient"]))
-    seen = [name for name, part in zip(names, parts(runs, names), strict=True) if part in SEEN]
+    of = parts(runs, names, persons)
+    seen = [name for name, part in zip(names, of, strict=True) if part in SEEN]
     if seen:
         shown = ", ".join(seen[:5]) + (f" and {len(seen) - 5} more" if len(seen) > 5 else "")
         raise ValueError(
-            f"{len(seen)} of the {len(names)} patients under --root were trained or validated on "
+            f"{len(seen)} of the {len(names)} patients there were trained or validated on "
             f"({shown}); remove them, or score them too with --allow-seen"
         )

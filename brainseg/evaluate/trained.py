@@ -1,14 +1,20 @@
 """Run folders as evaluate needs them: checked, and ready to predict."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from brainseg import hardware
-from brainseg.config import instantiate, refuse_foreign_targets
+from brainseg.config import compose, instantiate, refuse_foreign_targets
 from brainseg.data.cache import Scans
 from brainseg.data.prepare import SKIP
 from brainseg.data.preprocessing import Preprocessing
+from brainseg.data.reader import ALIASES
 from brainseg.inference import Model
 from brainseg.module import SegmentationModule
 from brainseg.runs.checkpoint import load_checkpoint
@@ -28,6 +34,7 @@ class Trained:
         module: in eval mode, on the device that it was trained on, or else the CPU.
         precision: that of its training, where the device has it.
         metrics: `metrics.json`.
+        prepared: how its slices were (`Preprocessing.state`); empty up to revision ab2aa83.
     """
 
     folder: Path
@@ -35,6 +42,12 @@ class Trained:
     module: SegmentationModule
     precision: str
     metrics: dict[str, Any]
+    prepared: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def persons(self) -> dict[str, str]:
+        """Who its patients are that other data sets have under other names."""
+        return self.metrics["split"]["persons"]  # type: ignore[no-any-return]
 
     @property
     def members(self) -> dict[str, list[str]]:
@@ -56,39 +69,71 @@ class Trained:
         """What predicts, in the batches of the training's own scoring."""
         return Model(self.module, self.precision, int(self.config["batch_size"]))
 
-    def scans(self, root: Path | None = None, *, skip_faulty: bool = False) -> Scans:
-        """The scans it was trained on, or others below `root`, prepared as its own were.
+    def scans(
+        self, root: Path | None = None, *, data: Sequence[str] = (), skip_faulty: bool = False
+    ) -> Scans:
+        """The scans it was trained on, or others, prepared as its own were.
 
         Args:
-            root: of others.
+            root: of others in the same layout.
+            data: words that choose another data set, such as data=brats2020 data.root=/brats.
             skip_faulty: leave damaged slices out, even if the training was to stop there.
 
         Raises:
             ValueError: they are not there, are faulty, or are no longer those of the training.
         """
-        data = dict(self.config["data"])
+        chosen = self._elsewhere(data) if data else dict(self.config["data"])
         if skip_faulty:
-            data["on_error"] = "skip"
-        scans: Scans = instantiate(data)
+            chosen["on_error"] = "skip"
+        scans: Scans = instantiate(chosen)
         if root is not None:
             scans.root = root  # not by the configuration, which would take ${...} for its own
             scans.reader = getattr(scans.reader, "layout", scans.reader)  # a phantom's would draw
         try:
             scans.prepare()
         except FileNotFoundError as error:
-            where = f"--root {root}" if root else f"{self.folder}: data.root={data['root']}"
+            if data:
+                raise ValueError(str(error)) from error
+            where = f"--root {root}" if root else f"{self.folder}: data.root={chosen['root']}"
             raise ValueError(
                 f"{where} holds no scans in the layout that the run was trained on; "
                 "give their folder with --root DIR"
             ) from error
         except ValueError as error:
             raise ValueError(str(error).replace(SKIP, "give --skip-faulty")) from error
-        if root is None and scans.fingerprint != self.fingerprint:
+        if root is None and not data and scans.fingerprint != self.fingerprint:
             raise ValueError(
-                f"{self.folder} was trained on other scans than data.root={data['root']} now "
+                f"{self.folder} was trained on other scans than data.root={chosen['root']} now "
                 "holds; restore them, or score these with --root DIR"
             )
         return scans
+
+    def _elsewhere(self, words: Sequence[str]) -> dict[str, Any]:
+        """The configuration of another data set, for this network."""
+        try:
+            other = cast(dict[str, Any], OmegaConf.to_container(compose(list(words)).data))
+        except (HydraException, OmegaConfBaseException) as error:
+            raise ValueError(f"--data {' '.join(words)}: {error}".splitlines()[0]) from error
+        own = self.config["data"]
+        if own["intensity"] == "ct" or not self.prepared:
+            raise ValueError(f"{self.folder} cannot be scored on another data set: train it again")
+        reader, mine = instantiate(other["reader"]), instantiate(own["reader"])
+        wanted = [mine.modalities[k] for k in self.prepared["channels"]]
+        known = {ALIASES.get(name, name): name for name in reader.modalities}
+        if absent := [name for name in wanted if ALIASES.get(name, name) not in known]:
+            raise ValueError(
+                f"{self.folder} wants {', '.join(wanted)}; {words[0]} has no {absent[0]} but "
+                f"{', '.join(reader.modalities)}"
+            )
+        regions = other.get("regions") or list(reader.regions)
+        if len(regions) != len(self.module.regions):
+            raise ValueError(
+                f"{self.folder} segments {', '.join(self.module.regions)}; give as many with "
+                f"data.regions=[...] of {', '.join(reader.regions)}"
+            )
+        prepared = {key: self.prepared[key] for key in ("size", "crop", "denoise", "intensity")}
+        modalities = [known[ALIASES.get(name, name)] for name in wanted]
+        return other | prepared | {"modalities": modalities, "regions": list(regions)}
 
 
 def open_run(folder: Path, which: str = "best") -> Trained:
@@ -118,4 +163,5 @@ def open_run(folder: Path, which: str = "best") -> Trained:
         raise ValueError(f"{path} cannot be used ({reason}); train it again") from error
     own = hardware.on_this_machine(config["trainer"])
     module.to(hardware.device(own["accelerator"]))
-    return Trained(folder, config, module, own["precision"], metrics)
+    prepared = checkpoint.get("preprocessing", {})
+    return Trained(folder, config, module, own["precision"], metrics, prepared)

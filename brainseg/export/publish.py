@@ -8,11 +8,10 @@ from typing import Any
 from safetensors.torch import save_file
 
 from brainseg.config import instantiate
-from brainseg.data.reader import labels_of
+from brainseg.data.reader import ALIASES, labels_of
 from brainseg.files import write_whole
 from brainseg.inference import THRESHOLD
 from brainseg.predict.published import CARD, FORMAT, LICENCE, TENSORS, digest, plain
-from brainseg.predict.sequences import ALIASES
 from brainseg.runs.checkpoint import load_checkpoint
 from brainseg.runs.folder import BEST, LAST, METRICS, RunFolder
 

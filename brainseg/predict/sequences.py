@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-ALIASES = {"t1": "pre", "t1ce": "post"}  # of modalities, as readers of BraTS call them
 ENDINGS = (".nii.gz", ".nii", ".png", ".jpg", ".jpeg", ".tif", ".tiff")
 _DIALECTS = {
     "post": r"t1ce|t1c|t1gd|t1post|post|ce-[a-z0-9]+_t1w",

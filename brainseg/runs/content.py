@@ -76,6 +76,7 @@ class _Metrics(TypedDict, total=False):
 class _Split(TypedDict):
     leaky: bool
     members: dict[str, list[str]]
+    persons: dict[str, str]
 
 
 def metrics(text: str) -> dict[str, Any]:
@@ -84,7 +85,9 @@ def metrics(text: str) -> dict[str, Any]:
     split = dict(content["split"])
     members = split.get("members", split)  # no level between in the first versions
     members = {part: members[part] for part in PARTS}
-    content["split"] = of(_Split, {"leaky": split["leaky"], "members": members})
+    persons = split.get("persons", {})  # none up to revision 56d7aae
+    known = {"leaky": split["leaky"], "members": members, "persons": persons}
+    content["split"] = of(_Split, known)
     of(_Metrics, content)
     best = content["scores"]["best"]
     numbers = [*content["seconds"].values(), best["val"]["dice"]]

@@ -54,7 +54,11 @@ def summary(
         "norm": cell.choices["norm"],
         "loss": cell.choices["loss"],
         "seed": cell.config["seed"],
-        "split": {"leaky": data.split.leaky, "members": data.members},
+        "split": {
+            "leaky": data.split.leaky,
+            "members": data.members,
+            "persons": data.scans.persons,
+        },
         "data": data_state(data),
         "weights": digest(load_checkpoint(cell.folder / BEST)),
         "parameters": sum(p.numel() for p in module.net.parameters()),
