@@ -66,19 +66,24 @@ def held(lock: Path) -> bool:
 
 
 @contextmanager
-def replacing(folder: Path) -> Iterator[Path]:
+def replacing(folder: Path, *, resume: bool = False) -> Iterator[Path]:
     """An empty folder that takes the place of `folder` if the block ends well, else goes away.
 
     What was there before goes last, so that one of the two is there whatever fails. For one process
     at a time: the caller holds a lock.
+
+    Args:
+        folder: what is replaced.
+        resume: where a process was killed or interrupted, its folder is given again as it left it.
     """
     partial, before = (folder.with_name(f".{folder.name}.{what}") for what in ("partial", "before"))
     if before.exists() and not folder.exists():  # killed between the two renames below
         before.rename(folder)
-    for left in (partial, before):  # by a process that was killed
+    for left in (before,) if resume else (partial, before):  # by a process that was killed
         shutil.rmtree(left, ignore_errors=True)
+    keep = False
     try:
-        partial.mkdir()
+        partial.mkdir(exist_ok=resume)
         yield partial
         if folder.exists():
             folder.rename(before)
@@ -89,5 +94,9 @@ def replacing(folder: Path) -> Iterator[Path]:
                 before.rename(folder)
             raise
         shutil.rmtree(before, ignore_errors=True)
+    except KeyboardInterrupt:
+        keep = resume
+        raise
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        if not keep:
+            shutil.rmtree(partial, ignore_errors=True)

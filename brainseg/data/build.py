@@ -1,9 +1,11 @@
 """Builds the cache: each slice is read, checked, fitted to the network's size and written."""
 
 import hashlib
+import logging
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,8 @@ from brainseg.data.window import measure
 Pixels = NDArray[np.uint8]
 Shape = tuple[int, int]
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class _Record:
@@ -27,7 +31,17 @@ class _Record:
     meta: PatientMeta
     files: tuple[Path, ...]
     digests: list[tuple[str, str]]  # of each original image and mask
-    blank: list[bool]  # slices of one colour
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON can keep it."""
+        files = [str(path) for path in self.files]
+        return {"meta": asdict(self.meta), "files": files, "digests": self.digests}
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> "_Record":
+        files, digests = plain["files"], plain["digests"]
+        pairs = [(image, mask) for image, mask in digests]
+        return cls(PatientMeta.from_plain(plain["meta"]), tuple(map(Path, files)), pairs)
 
 
 @dataclass(frozen=True)
@@ -51,7 +65,7 @@ def build(
     """Fill `folder` with the slices that can be used, and say what is wrong with the others.
 
     Args:
-        folder: An empty folder.
+        folder: An empty folder, or what a killed build of the same left, which goes on.
         reader: Reads the patients.
         found: What the reader found.
         preprocessing: What to do to the pixels.
@@ -71,14 +85,23 @@ def build(
         sides = each(lambda p: side(reader, p, crop=crop), patients, "measuring heads")
         preprocessing = replace(preprocessing, size=size_of(preprocessing.size, sides))
     with Writer(folder) as writer:
+        if writer.done:
+            log.info("goes on after %d of %d patients", len(writer.done), len(patients))
         for volume, wrong in each(
-            lambda p: _prepare(reader, p, usual, packed, preprocessing), patients, "reading scans"
+            lambda p: _prepare(reader, p, usual, packed, preprocessing),
+            patients[len(writer.done) :],
+            "reading scans",
         ):
-            problems += [line for lines in wrong for line in lines]
-            skipped += len(wrong)
             if volume is not None:
                 writer.add(volume.images, volume.masks, volume.originals)
-                records.append(volume.record)
+            record = None if volume is None else volume.record.plain()
+            entry: dict[str, Any] = {"record": record, "wrong": wrong}
+            writer.note(entry)
+            writer.done.append(entry)
+        for entry in writer.done:
+            problems += [line for lines in entry["wrong"] for line in lines]
+            skipped += len(entry["wrong"])
+            records += [_Record.from_plain(entry["record"])] if entry["record"] else []
         meta = Meta(
             source=source,
             fingerprint=_fingerprint(records),
@@ -144,7 +167,7 @@ def _prepare(
         person=patient.person,
     )
     digests = [(checks.sha256(i), checks.sha256(m)) for i, m in zip(images, masks, strict=True)]
-    record = _Record(meta, patient.images, digests, blank)
+    record = _Record(meta, patient.images, digests)
     return _Volume(record, fitted, preprocessing.fit_masks(masks, geometry), flat), problems
 
 
@@ -170,7 +193,7 @@ def _duplicates(records: list[_Record]) -> list[tuple[str, str]]:
     first: dict[str, tuple[int, Path]] = {}
     pairs: list[tuple[str, str]] = []
     for number, record in enumerate(records):
-        slices = zip(record.files, record.digests, record.blank, strict=True)
+        slices = zip(record.files, record.digests, record.meta.blank, strict=True)
         for path, (digest, _), blank in slices:
             owner, original = first.setdefault(digest, (number, path))
             if owner != number and not blank:

@@ -112,7 +112,7 @@ def _build(
     skip: bool,
 ) -> Store:
     log.info("reading %d patients into the cache %s", len(found.patients), folder)
-    with replacing(folder) as partial:
+    with replacing(folder, resume=True) as partial:
         meta = build(partial, reader, found, preprocessing, source)
         if (meta.problems and not skip) or not meta.patients:
             rule = "every file must be sound" if meta.patients else "no slice is left"

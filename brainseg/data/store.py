@@ -11,6 +11,8 @@ signal where the disk is full.
 
 import json
 import logging
+import os
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from mmap import mmap
 from pathlib import Path
@@ -23,6 +25,7 @@ from brainseg.data.window import Windows
 
 FORMAT = 5
 PIXELS = ("images.u8", "masks.u8", "originals.u1")
+JOURNAL = "journal.jsonl"  # of a cache that is being built
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +65,11 @@ class PatientMeta:
     ranges: list[tuple[float, float]]
     part: str
     person: str
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> "PatientMeta":
+        """From what `dataclasses.asdict` gave, as JSON keeps it."""
+        return cls(**plain | {"shape": tuple(plain["shape"])})
 
 
 @dataclass(frozen=True)
@@ -132,10 +140,7 @@ def open_store(folder: Path) -> Store | None:
         sizes = {name: (folder / name).stat().st_size for name in PIXELS}
         if sizes != raw.pop("bytes"):
             raise ValueError("a file is truncated")
-        patients = [
-            PatientMeta(**patient | {"shape": tuple(patient["shape"])})
-            for patient in raw.pop("patients")
-        ]
+        patients = [PatientMeta.from_plain(patient) for patient in raw.pop("patients")]
         pairs = [tuple(pair) for pair in raw.pop("duplicates")]
         windows = Windows.from_plain(raw.pop("windows"))
         meta = Meta(**raw, duplicates=pairs, patients=patients, windows=windows)
@@ -157,17 +162,29 @@ def open_store(folder: Path) -> Store | None:
 
 
 class Writer:
-    """Appends patients to the files in `folder`."""
+    """Appends patients to the files in `folder`, after those that a killed process has written.
+
+    Attributes:
+        done: what `note` was given for each patient that is written.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._files = [(folder / name).open("wb") for name in PIXELS]
+        written = _journal(folder / JOURNAL)
+        self.done: list[dict[str, Any]] = [entry for entry, _ in written]
+        sizes = written[-1][1] if written else dict.fromkeys(PIXELS, 0)
+        for name, size in sizes.items():
+            (folder / name).touch()
+            os.truncate(folder / name, size)  # what came after the last note
+        self._files = [(folder / name).open("ab") for name in PIXELS]
+        self._notes = (folder / JOURNAL).open("w", encoding="utf-8")
+        self._notes.writelines(json.dumps(note) + "\n" for note in written)
 
     def __enter__(self) -> "Writer":
         return self
 
     def __exit__(self, *_: object) -> None:
-        for file in self._files:
+        for file in (*self._files, self._notes):
             file.close()
 
     def add(
@@ -177,6 +194,14 @@ class Writer:
         for file, array in zip(self._files, (images, masks, originals), strict=True):
             file.write(np.ascontiguousarray(array).data)
 
+    def note(self, entry: dict[str, Any]) -> None:
+        """Say that a patient is written, or has nothing to write; `entry` is plain containers."""
+        for file in self._files:
+            file.flush()
+        sizes = {name: (self._folder / name).stat().st_size for name in PIXELS}
+        self._notes.write(json.dumps([entry, sizes]) + "\n")
+        self._notes.flush()
+
     def finish(self, meta: Meta) -> None:
         """Write `meta`, which makes the folder a cache."""
         for file in self._files:
@@ -184,3 +209,16 @@ class Writer:
         sizes = {name: (self._folder / name).stat().st_size for name in PIXELS}
         text = json.dumps({**asdict(meta), "bytes": sizes})
         (self._folder / "meta.json").write_text(text)
+        (self._folder / JOURNAL).unlink()
+
+
+def _journal(path: Path) -> list[tuple[dict[str, Any], dict[str, int]]]:
+    """What a killed process has noted, up to a line that is not whole."""
+    found: list[tuple[dict[str, Any], dict[str, int]]] = []
+    with suppress(OSError, ValueError):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            entry, sizes = json.loads(line)
+            if any((path.parent / name).stat().st_size < sizes[name] for name in PIXELS):
+                break
+            found.append((entry, sizes))
+    return found

@@ -471,6 +471,35 @@ def test_a_killed_build_does_no_harm(make: Make, lgg_root: Path, tmp_path: Path)
     assert not list((tmp_path / "cache").glob(".*.partial"))
 
 
+def test_a_killed_build_goes_on_where_it_was(
+    write_lgg: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {f"TCGA_AA_{k:04}_20000101": 1 + k % 3 for k in range(6)}
+    root = write_lgg(names, folder="many/kaggle_3m")
+    kill = (
+        "own = build.Writer.note; build.Writer.note = lambda self, entry: "
+        "os.kill(os.getpid(), signal.SIGKILL) if len(self.done) == 3 else own(self, entry)"
+    )
+    done = subprocess.run(command(root, tmp_path / "cache", kill), check=False)
+    assert done.returncode == -signal.SIGKILL
+    read: list[str] = []
+    own = LGG.read
+    monkeypatch.setattr(
+        LGG, "read", lambda self, patient: (read.append(patient.name), own(self, patient))[1]
+    )
+    resumed = Scans(LGG(), root=root, cache_dir=tmp_path / "cache", size=32)
+    resumed.prepare()
+    assert sorted(read) == sorted(names)[3:]  # three were whole when it was killed
+    whole = Scans(LGG(), root=root, cache_dir=tmp_path / "other", size=32)
+    whole.prepare()
+    assert resumed.fingerprint == whole.fingerprint
+    assert resumed.index.equals(whole.index)
+    np.testing.assert_array_equal(resumed.images, whole.images)
+    np.testing.assert_array_equal(resumed.packed_masks(range(3)), whole.packed_masks(range(3)))
+    (folder,) = (tmp_path / "cache").glob("lgg-*-*[0-9a-f]")
+    assert not (folder / "journal.jsonl").exists()
+
+
 def test_patients_are_prepared_in_order_and_few_at_a_time(
     make: Make, write_lgg: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
