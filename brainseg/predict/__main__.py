@@ -20,7 +20,7 @@ Sequences are told by name: by flag, or by the ending of a file's name (_flair _
 -t1c, _FLAIR _T1w _ce-gd_T1w). FLAIR is needed; it stands in for what is missing. A volume or a grey
 picture without such an ending is FLAIR; a picture with three channels is pre, FLAIR, post. Weights
 of other channels take a lone scan as their only one, and the channels of a picture in their order.
-Weights of several regions write CASE_labels, in the numbers of their training, and CASE_REGION_mask.
+Weights of several regions write CASE_labels, in their training's numbers, and CASE_REGION_mask.
 Exit status: 0 all done, 1 some cases failed and the others are written, 2 wrong usage or nothing to
 do, 130 interrupted. For research only: not a medical device."""
 
