@@ -55,11 +55,14 @@ def painted(
     Returns:
         [H, W, 3] in [0, 1].
     """
+    shown = masks.copy()  # without what later ones cover: torchvision draws no colour there
+    for k in range(len(masks)):
+        shown[k] &= ~np.logical_or.reduce(masks[k + 1 :], axis=0)
     low, high = float(image.min()), float(np.percentile(image, 99.5))
     grey = np.clip((image - low) / max(high - low, 1e-6), 0, 1)
     drawn: Tensor = draw_segmentation_masks(
         torch.from_numpy(grey).float().expand(3, -1, -1),
-        torch.from_numpy(masks),
+        torch.from_numpy(shown),
         alpha=opacity,
         colors=list(colours[: len(masks)]),
     )

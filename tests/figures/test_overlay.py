@@ -1,7 +1,7 @@
 import numpy as np
 from matplotlib.colors import to_rgb
 
-from brainseg.figures.overlay import FALSE_ALARM, HIT, MISS, overlay, panel
+from brainseg.figures.overlay import FALSE_ALARM, HIT, MISS, overlay, painted, panel
 
 IMAGE = np.zeros((4, 4))
 TARGET = np.zeros((4, 4), bool)
@@ -33,3 +33,15 @@ def test_a_panel_has_scans_above_and_overlays_below() -> None:
     assert picture.shape == (8, 12, 3)
     assert picture[:4].max() == 0
     assert picture[4:].max() > 0
+
+
+def test_of_nested_masks_the_inner_one_is_seen() -> None:
+    image = np.full((6, 6), 0.5)
+    image[0, 0], image[0, 1] = 0, 1
+    outer, inner = np.zeros((2, 6, 6), bool)
+    outer[1:5, 1:5] = True
+    inner[2:4, 2:4] = True
+    drawn = painted(image, np.stack([outer, inner]), ("#ff0000", "#00ff00"), opacity=1)
+    np.testing.assert_allclose(drawn[2, 2], [0, 1, 0], atol=1e-6)
+    np.testing.assert_allclose(drawn[1, 1], [1, 0, 0], atol=1e-6)
+    assert drawn[5, 5].std() == 0
