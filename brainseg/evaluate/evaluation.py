@@ -86,13 +86,12 @@ def evaluate(request: Request) -> dict[str, Card]:
         cards = {
             name: card(each, val=val.get(name), tta=request.tta) for name, each in measured.items()
         }
-        figures = {
-            name: {
-                **charts(each.patients, each.histogram, val.get(name), request.split),
-                **pictures(scans[0], each.patients, each.strips, name),
-            }
-            for name, each in measured.items()
-        }
+        figures = {}
+        for name, each in measured.items():
+            drawn = charts(each.patients, each.histogram, val.get(name), request.split)
+            for chart in drawn.values() if len(measured) > 1 else ():
+                chart.suptitle(name)
+            figures[name] = {**drawn, **pictures(scans[0], each.patients, each.strips, name)}
         about = facts(request, runs, scans[0], measured, said)
         write(folder, cards=cards, measured=measured, facts=about, figures=figures)
     return cards

@@ -47,7 +47,8 @@ def pictures(
     figures = {}
     for kind, names in chosen(patients).items():
         figure = Figure(figsize=(1.75 * SHOWN, 3.75 * len(names) + 0.8), layout="constrained")
-        figure.suptitle(f"{kind} patients by Dice", fontsize=13)
+        of = f" of {region}" if len(scans.regions) > 1 else ""
+        figure.suptitle(f"{kind} patients by Dice{of}", fontsize=13)
         blocks = np.atleast_1d(np.asarray(figure.subfigures(len(names), 1), object))
         for block, name in zip(blocks, names, strict=True):
             block.suptitle(_title(name, rows), fontsize=9, parse_math=False)
