@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from brainseg.data.preprocess import brain_box, foreground
-from brainseg.predict.scan import Pixels, Scan
+from brainseg.predict.scan import FLAIR, Pixels, Scan
 
 FEW = 5  # slices: fewer do not show a head
 COARSE = 120  # pixels of a side, at least, that are looked at
@@ -79,7 +79,7 @@ def unlike(scan: Scan, known: Mapping[str, Sequence[float]]) -> list[str]:
             low, high = known[name]
             if not low <= value <= high:
                 lines.append(_SAID[name].format(value, low, high))
-    if scan.spacing and "head" in found:
+    if scan.main == FLAIR and scan.spacing and "head" in found:  # another organ is no head
         side = found["head"] * max(scan.first.shape[1:]) * max(scan.spacing[1:])
         if not HEAD_MM[0] <= side <= HEAD_MM[1]:
             lines.append(f"its voxels make a head of {side:.0f} mm: are they right?")
