@@ -43,7 +43,7 @@ class Cached:
 def caches(parent: Path) -> list[Cached]:
     """The caches of any scans in a cache folder, by their last use."""
     found = []
-    for path in parent.glob("*/meta.json"):
+    for path in parent.glob("[!.]*/meta.json"):  # with a dot: one that is being built
         with suppress(OSError, ValueError, KeyError, TypeError):  # it is being removed
             meta = json.loads(path.read_text())
             size = sum(each.stat().st_size for each in path.parent.iterdir()) / 2**20

@@ -56,6 +56,8 @@ def originals(root: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
 
 def test_the_cache_holds_every_slice_in_order(make: Make, lgg_root: Path) -> None:
     scans = make()
+    files = {path.name for path in next(scans.cache_dir.glob("lgg-*/")).iterdir()}  # type: ignore[union-attr]
+    assert files == {"images.u8", "masks.u8", "originals.u1", "meta.json"}
     images, masks = originals(lgg_root)
     np.testing.assert_array_equal(scans.images, images)
     np.testing.assert_array_equal(scans.masks, masks)
