@@ -113,7 +113,8 @@ def predict(
         parts = torch.split(image, model.batch_size)
         means = torch.cat([model.probabilities(part, flips).mean(0) for part in parts])
         regions = means.cpu().numpy().swapaxes(0, 1)  # [K, D, h, w]
-        each.append(np.stack([preprocessing.undo(region, geometry) for region in regions]))
+        whole = [preprocessing.undo(region, geometry) for region in regions]
+        each.append(np.stack(whole) if len(whole) > 1 else whole[0][None])  # a volume is large
     if len(each) == 1:
         return each[0]
     mean: Probs = np.mean(each, axis=0, dtype=np.float32)

@@ -30,10 +30,12 @@ def measure(
         order: the sequences that the network sees.
         regions: K names.
     """
+    each = {name: _of_a_mask(scan, one) for name, one in zip(regions, mask, strict=True)}
+    alone = each[regions[0]] if len(regions) == 1 else None
     return {
-        **_of_a_mask(scan, np.logical_or.reduce(mask)),
+        **(alone or _of_a_mask(scan, np.logical_or.reduce(mask))),
         "slices": mask.shape[1],
-        "regions": {name: _of_a_mask(scan, each) for name, each in zip(regions, mask, strict=True)},
+        "regions": each,
         "sequences": {name: list(map(str, paths)) for name, paths in scan.files.items()},
         "missing": scan.missing(order),
         "main": scan.main,

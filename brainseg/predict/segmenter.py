@@ -79,8 +79,8 @@ class Segmenter:
         """
         cut = np.float32(self.threshold if threshold is None else threshold)
         found = np.asarray(probs > calibrated(cut, 1 / self.temperature))
-        if self.least_part:
-            return np.stack([without_small(each, self.least_part) for each in found])
+        for each in found if self.least_part else ():
+            each[:] = without_small(each, self.least_part)
         return found
 
     def label_map(self, mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
