@@ -41,7 +41,7 @@ def rows(scale: Scale) -> Iterator[Row]:
         contenders = (_ours, _bare, _monai)
         taken = [
             [_timed(each, segmenter, files, folder) for each in contenders]
-            for _ in range(scale.starts + 1)
+            for _ in range(1 + min(scale.rounds, 7))
         ][1:]
         ours, bare, monai = zip(*taken, strict=True)
         shape = "x".join(map(str, scale.volume))
