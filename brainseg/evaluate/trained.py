@@ -47,7 +47,7 @@ class Trained:
     @property
     def persons(self) -> dict[str, str]:
         """Who its patients are that other data sets have under other names."""
-        return self.metrics["split"]["persons"]  # type: ignore[no-any-return]
+        return self.metrics["split"].get("persons", {})  # type: ignore[no-any-return]
 
     @property
     def members(self) -> dict[str, list[str]]:
