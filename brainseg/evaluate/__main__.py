@@ -115,6 +115,10 @@ def _parser() -> argparse.ArgumentParser:
 def _understood(words: Sequence[str]) -> argparse.Namespace:
     parser = _parser()
     options = parser.parse_args(words)
+    if other := [word for word in options.data if not word.startswith(("data=", "data."))]:
+        parser.error(f"--data {other[0]}: is not of the data; give data=... and data.KEY=... alone")
+    if options.data and not any(word.startswith("data=") for word in options.data):
+        parser.error("--data names no data set; give data=brats2020, say")
     if options.root and options.data:
         parser.error("--root beside --data: give data.root=DIR")
     if options.corrupt and (options.spacing or options.tolerance != TOLERANCE):

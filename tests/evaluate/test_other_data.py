@@ -126,3 +126,19 @@ def test_what_does_not_fit_is_refused_in_a_line(
     said = capsys.readouterr().err
     assert np.char.count(said, "\n") == 1
     assert re.search(message, said)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["data=phantom", "epochs=3"], "--data epochs=3: is not of the data"),
+        (["data.root=/x"], "--data names no data set"),
+    ],
+)
+def test_a_word_that_would_be_passed_over_is_refused(
+    words: list[str], message: str, lgg: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as raised:
+        command.main([str(lgg), "--split", "all", "--data", *words])
+    assert raised.value.code == 2
+    assert message in capsys.readouterr().err
