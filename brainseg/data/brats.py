@@ -25,8 +25,8 @@ class BraTS:
     """Brain tumours of the BraTS challenges.
 
     A patient is known by the stems of its files, `BraTS20_Training_001_flair.nii[.gz]`, which may
-    lie in folders of any name at any depth. A sequence that is not there is a copy of FLAIR, as in
-    LGG, and is said to be missing. Patients are stratified by the grade in `name_mapping.csv`.
+    lie in folders of any name at any depth. A sequence that is not there is a copy of the first that
+    is, FLAIR before all (as in LGG), and is said to be missing. Patients are stratified by the grade in `name_mapping.csv`.
     Skull-stripped; the release's own licence holds.
 
     Args:
@@ -163,12 +163,14 @@ class BraTS:
             return None, [
                 f"{path}: is there twice, as {paths[0]}" for paths in twice for path in paths[1:]
             ]
-        if absent := [each for each in ("labels", str(self.stand_in)) if each not in found]:
-            return None, [f"{where}: {name} has no {' and no '.join(absent)}"]
-        flair = found[str(self.stand_in)][0]
-        each = [found.get(modality, [flair])[0] for modality in self.modalities]
+        there = [each for each in self.modalities if each in found]
+        if "labels" not in found or not there:
+            what = "labels" if there else "sequence"
+            return None, [f"{where}: {name} has no {what}"]
+        each = [found.get(modality, found[there[0]])[0] for modality in self.modalities]
         patient, wrong = volumes.patient(name, grade, each, found["labels"][0])
-        return patient and replace(patient, person=person), wrong
+        absent = tuple(each for each in self.modalities if each not in there)
+        return patient and replace(patient, person=person, absent=absent), wrong
 
 
 def _known(path: Path) -> dict[str, tuple[str, str]]:

@@ -147,7 +147,7 @@ def _prepare(
             return None, problems
         patient, images, masks = patient.without(odd), images[kept], masks[kept]
         blank = [blank[k] for k in kept]
-    missing = checks.missing(images, reader.modalities, reader.stand_in)
+    copies = patient.absent or checks.missing(images, reader.modalities, reader.stand_in)
     flat = _packed(masks, len(reader.regions), packed)
     fitted, geometry = preprocessing.fit(images)
     meta = PatientMeta(
@@ -159,7 +159,7 @@ def _prepare(
         box=geometry.box,
         mean=geometry.mean.tolist(),
         deviation=geometry.deviation.tolist(),
-        missing=missing,
+        missing=list(copies),
         blank=blank,
         affine=[] if affine is None else affine.tolist(),
         ranges=list(ranges),

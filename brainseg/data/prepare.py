@@ -4,6 +4,7 @@ import hashlib
 import logging
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -163,6 +164,9 @@ def _report(found: Found, meta: Meta, preprocessing: Preprocessing) -> None:
     healthy = [patient.name for patient in meta.patients if not np.any(patient.tumour)]
     if healthy:
         log.warning("%d patients have no tumour in any slice: %s", len(healthy), ", ".join(healthy))
+    if lacking := Counter(name for patient in meta.patients for name in patient.missing):
+        each = ", ".join(f"{name} of {count}" for name, count in lacking.items())
+        log.info("missing sequences, where another's copy stands in: %s patients", each)
     if blank := sum(sum(patient.blank) for patient in meta.patients):
         log.warning("%d slices have one grey value", blank)
     if meta.duplicates:

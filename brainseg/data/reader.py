@@ -20,10 +20,11 @@ class Patient:
         images: The file of each slice.
         masks: The file of each slice's mask.
         volumes: Where a file is a volume, that of each modality in the reader's order; one that was
-            not acquired has the stand-in's.
+            not acquired has another's.
         part: train, val or test, where the data set itself says so.
         person: who it is where other data sets have the same patients, as TCGA names them; empty
             where that is the name, or is not known.
+        absent: Modalities without a file; else a channel that is a copy counts as missing.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Patient:
     volumes: tuple[Path, ...] = ()
     part: str = ""
     person: str = ""
+    absent: tuple[str, ...] = ()
 
     def without(self, positions: Collection[int]) -> "Patient":
         """The same patient without the slices at `positions` (0 is the first slice)."""

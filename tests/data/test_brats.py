@@ -122,14 +122,22 @@ def test_slices_without_brain_or_tumour_may_be_left_out_of_training(
     assert len(data.split.val) == len(data.split.test) == 6
 
 
-def test_a_sequence_that_is_not_there_is_a_copy_of_flair_and_said(tmp_path: Path) -> None:
-    for number in range(1, 4):
-        patient(tmp_path / "scans", number, without="t2" if number == 2 else "")
+def test_a_sequence_that_is_not_there_is_a_copy_of_the_first_that_is_and_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number, without in enumerate(("", "t2", "flair"), 1):
+        patient(tmp_path / "scans", number, without=without)
     scans: Scans = instantiate(
         compose(["data=brats2020", f"data.root={tmp_path / 'scans'}", "data.size=24"]).data
     )
-    scans.prepare()
-    assert scans.index.groupby("patient")["missing"].first().tolist() == ["", "t2", ""]
+    with caplog.at_level("INFO"):
+        scans.prepare()
+    assert scans.index.groupby("patient")["missing"].first().tolist() == ["", "t2", "flair"]
+    assert "missing sequences, where another's copy stands in: t2 of 1, flair of 1" in caplog.text
+    second, third = scans.images[8], scans.images[14]
+    assert np.array_equal(second[..., 3], second[..., 0])  # t2 is FLAIR
+    assert np.array_equal(third[..., 0], third[..., 1])  # FLAIR is T1
+    assert not np.array_equal(third[..., 0], third[..., 2])
 
 
 def test_the_misnamed_labels_of_patient_355_are_taken_and_said(tmp_path: Path) -> None:
@@ -152,7 +160,7 @@ def test_two_segmentations_other_grids_and_gaps_are_named_with_their_paths(tmp_p
     save(patient(tmp_path, 2) / "BraTS20_Training_002_seg.nii", labels())
     folder = patient(tmp_path, 3)
     save(folder / "BraTS20_Training_003_t1.nii.gz", volume(1), np.diag([1.0, 1, 1, 1]))
-    patient(tmp_path, 4, without="flair")
+    save(tmp_path / "4" / "BraTS20_Training_004_seg.nii.gz", labels())
     patient(tmp_path, 5, without="seg")
     (patient(tmp_path, 6) / "BraTS20_Training_006_t2.nii.gz").write_text("no volume")
     save(patient(tmp_path, 7) / "notes.nii.gz", labels())
@@ -162,7 +170,7 @@ def test_two_segmentations_other_grids_and_gaps_are_named_with_their_paths(tmp_p
     for expected in (
         "BraTS20_Training_002_seg.nii",
         "003_t1.nii.gz lies on another grid than its patient's images",
-        "BraTS20_Training_004 has no flair",
+        "BraTS20_Training_004 has no sequence",
         "BraTS20_Training_005 has no labels",
         "BraTS20_Training_006_t2.nii.gz is no NIfTI file that can be read",
         "notes.nii.gz: is no volume of these",
