@@ -48,24 +48,31 @@ def to_bytes(
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         wrong = int(values.size - np.isfinite(values).sum())
         raise ValueError(f"{what} has {wrong} values that are not finite; replace them by numbers")
-    low, top = float(values.min()), float(values.max())
-    if low == top:
-        raise ValueError(f"{what} has one grey value, {low:g}, throughout; give another scan")
+    least, top = float(values.min()), float(values.max())
+    if least == top:
+        raise ValueError(f"{what} has one grey value, {top:g}, throughout; give another scan")
     if ((values == values.min()) | (values == values.max())).all():
         raise ValueError(f"{what} has two grey values alone, as a mask has; give a scan")
     if values.dtype == np.uint8 and window is None:
         return Grey(np.asarray(values, np.uint8))
-    if window is not None:
-        low, high = window
-    else:
+    low, high = window or (least, top)
+    if window is None:
         flat: NDArray[Any] = values.ravel(order="K")  # as it lies in memory
         high = float(np.percentile(flat[:: max(1, flat.size // ENOUGH)], TOP))
-        high = high if high > low else top
+        high = high if high > least else top
+    clipped = f", what is above (up to {top:g}) 255" if high < top else ""
+    note = f"{what}: {low:g} to {high:g} became 0 to 255{clipped}"
+    if values.dtype.kind not in "iu" or values.itemsize != 2:
+        return Grey(_scaled(values, low, high), low, high, note)
+    every = np.arange(2**16, dtype=np.uint16).view(values.dtype.newbyteorder("="))
+    table = _scaled(every, low, high)  # a look-up is faster; a negative value counts from its end
+    return Grey(table[values], low, high, note)
+
+
+def _scaled(values: NDArray[Any], low: float, high: float) -> Pixels:
     scaled = values.astype(np.float32)  # and in place: a volume is large
     np.clip(scaled, low, high, out=scaled)
     scaled -= np.float32(low)
     scaled *= np.float32(255 / (high - low))
     np.rint(scaled, out=scaled)
-    clipped = f", what is above (up to {top:g}) 255" if high < top else ""
-    note = f"{what}: {low:g} to {high:g} became 0 to 255{clipped}"
-    return Grey(scaled.astype(np.uint8), low, high, note)
+    return scaled.astype(np.uint8)
