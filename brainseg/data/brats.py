@@ -25,9 +25,9 @@ class BraTS:
     """Brain tumours of the BraTS challenges.
 
     A patient is known by the stems of its files, `BraTS20_Training_001_flair.nii[.gz]`, which may
-    lie in folders of any name at any depth. A sequence that is not there is a copy of the first that
-    is, FLAIR before all (as in LGG), and is said to be missing. Patients are stratified by the grade in `name_mapping.csv`.
-    Skull-stripped; the release's own licence holds.
+    lie in folders of any name at any depth. A sequence that is not there is a copy of the first
+    that is, FLAIR before all (as in LGG), and is said to be missing. Patients are stratified by the
+    grade in `name_mapping.csv`. Skull-stripped; the release's own licence holds.
 
     Args:
         files: how a modality's file ends, of each; the first that is there is taken.
