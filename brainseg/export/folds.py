@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from brainseg.config import instantiate
 from brainseg.data.cache import Scans
+from brainseg.data.reader import ALIASES
 from brainseg.evaluate.calibration import (
     THRESHOLDS,
     Histogram,
@@ -27,7 +28,6 @@ from brainseg.predict.scan import FLAIR, Scan
 from brainseg.predict.segmenter import Segmenter, calibrated
 from brainseg.runs.folder import LAST, RunFolder
 
-KEYS = ("dice", "flair_alone", "lone_slices")  # all there, FLAIR alone, each slice by itself
 PREPROCESSING: Any = {"copies": "root"}  # what published weights do that a run does not:
 HABITS: Any = {"tta": True, "least_part": 0.1}  # each of these won out of fold, docs/results
 FAILED = 0.5  # Dice below which a patient counts as failed
@@ -66,11 +66,8 @@ def out_of_fold(cells: Sequence[RunFolder]) -> dict[str, Any]:
         cut = replace(segmenter, threshold=float(THRESHOLDS[best_threshold(together(val))]))
         for scan, target in patients(config, members["test"]):
             seen.append(features(scan))
-            alone = Scan(scan.name, {FLAIR: scan.sequences[FLAIR]}, {})
-            lone = [_slice(scan, k) for k in range(len(target))]
             tested[scan.name] = {
-                key: volume_dice(cut, each, target)
-                for key, each in zip(KEYS, ([scan], [alone], lone), strict=True)
+                key: volume_dice(cut, each, target) for key, each in ways(scan).items()
             }
         validated += val
     found = together(validated)
@@ -84,7 +81,10 @@ def out_of_fold(cells: Sequence[RunFolder]) -> dict[str, Any]:
         "temperature": round(degree, 4),
         "scores": {
             "of": f"{len(tested)} patients out of fold, {len(cells)} folds, original pixels",
-            **{key: _summary([each[key] for each in tested.values()]) for key in KEYS},
+            **{
+                key: _summary([each[key] for each in tested.values()])
+                for key in next(iter(tested.values()))
+            },
         },
     }
 
@@ -92,7 +92,7 @@ def out_of_fold(cells: Sequence[RunFolder]) -> dict[str, Any]:
 def patients(
     config: dict[str, Any], names: Collection[str]
 ) -> Iterator[tuple[Scan, NDArray[np.bool_]]]:
-    """Patients as they lie on the disk, with their masks."""
+    """Patients as they lie on the disk, sequences as weights name them, with their masks."""
     scans: Scans = instantiate(config["data"])
     scans.prepare()  # with a CT, whose windows the reader then has
     known = {each.name: each for each in scans.reader.find(scans.root).patients}
@@ -100,10 +100,26 @@ def patients(
         raise ValueError(f"{absent[0]} is not under data.root={scans.root}; restore the scans")
     for name in tqdm(names, "scoring out of fold", unit="patient", delay=2, disable=None):
         images, masks, *_ = scans.reader.read(known[name])
-        sequences = {each: images[..., k] for k, each in enumerate(scans.reader.modalities)}
+        names_of = [ALIASES.get(each, each) for each in scans.reader.modalities]
+        sequences = {each: images[..., k] for k, each in enumerate(names_of)}
+        main = FLAIR if FLAIR in sequences else names_of[0]
         region = (config["data"].get("regions") or scans.reader.regions)[0]
         bit = scans.reader.regions.index(region)
-        yield Scan(name, sequences, {}), (masks >> bit & 1).astype(bool)
+        yield Scan(name, sequences, {}, main=main), (masks >> bit & 1).astype(bool)
+
+
+def ways(scan: Scan) -> dict[str, list[Scan]]:
+    """A patient as `predict` may meet it: whole, FLAIR alone of several, each slice by itself."""
+    found = {"dice": [scan]}
+    if scan.main == FLAIR and len(scan.sequences) > 1:
+        found["flair_alone"] = [replace(scan, sequences={FLAIR: scan.first})]
+    slices = range(len(scan.first))
+    return found | {
+        "lone_slices": [
+            replace(scan, sequences={key: each[k : k + 1] for key, each in scan.sequences.items()})
+            for k in slices
+        ]
+    }
 
 
 def as_published(cell: RunFolder) -> Segmenter:
@@ -112,10 +128,6 @@ def as_published(cell: RunFolder) -> Segmenter:
     for model in trained.models:
         model.module.half().float()
     return replace(trained, preprocessing=replace(trained.preprocessing, **PREPROCESSING), **HABITS)
-
-
-def _slice(scan: Scan, k: int) -> Scan:
-    return Scan(scan.name, {key: each[k : k + 1] for key, each in scan.sequences.items()}, {})
 
 
 def _histogram(segmenter: Segmenter, scans: Sequence[Scan], target: NDArray[np.bool_]) -> Histogram:

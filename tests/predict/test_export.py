@@ -8,12 +8,15 @@ import pytest
 from safetensors.numpy import load_file
 
 import brainseg
+from brainseg.config import compose, instantiate
 from brainseg.evaluate.calibration import histogram, temperature
 from brainseg.export.__main__ import main as export
+from brainseg.export.folds import patients, ways
+from brainseg.predict.scan import Scan
 from brainseg.predict.segmenter import calibrated
 from brainseg.runs.folder import RunFolder
 from brainseg.training.fit import fit
-from tests.conftest import tiny_cell, weights
+from tests.conftest import plain, tiny_cell, weights
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +70,26 @@ def test_the_cards_threshold_is_what_a_segmenter_cuts_at(published: Path) -> Non
     expected = calibrated(probs, segmenter.temperature) > card["threshold"]
     np.testing.assert_array_equal(segmenter.mask(probs), expected)
     assert segmenter.mask(probs, 0.9).sum() < segmenter.mask(probs, 0.1).sum()
+
+
+def test_folds_are_scored_on_sequences_by_the_names_that_weights_know(tmp_path: Path) -> None:
+    words = ("data=phantom_brats", "data.reader.patients=4", "data.reader.slices=[3,4]")
+    small = ("data.reader.size=48", f"data.root={tmp_path}", "data.regions=[et]")
+    config = plain(compose([*words, *small, f"data.cache_dir={tmp_path}"]))
+    reader = instantiate(config["data"]["reader"])
+    (known, *_) = reader.find(tmp_path).patients
+    images, masks, *_ = reader.read(known)
+    ((scan, target),) = patients(config, [known.name])
+    assert scan.missing(("flair", "pre", "post", "t2")) == []
+    np.testing.assert_array_equal(scan.volume(("flair", "pre", "post", "t2")), images)
+    np.testing.assert_array_equal(target, masks >> 2 & 1)
+    assert list(ways(scan)) == ["dice", "flair_alone", "lone_slices"]
+    assert len(ways(scan)["lone_slices"]) == len(images)
+
+
+def test_other_organs_have_no_score_of_flair_alone() -> None:
+    scan = Scan("x", {"mri": np.zeros((2, 4, 4), np.uint8)}, {}, main="mri")
+    assert list(ways(scan)) == ["dice", "lone_slices"]
 
 
 def test_temperature_mends_overconfidence() -> None:
