@@ -46,6 +46,15 @@ def open_nifti(path: Path, *, axes: int = 3) -> Any:
     return image
 
 
+def volumes_in(path: Path) -> int:
+    """How many volumes lie along a fourth axis, by the header; 1 where it is no NIfTI file."""
+    try:
+        image: Any = nib.load(path)
+        return int(image.shape[3]) if len(image.shape) == 4 else 1
+    except Exception:  # which opening it says
+        return 1
+
+
 def values_of(image: Any, path: Path) -> NDArray[np.generic]:
     """The voxels, in the axes of the file; `ValueError` where they are damaged or no numbers."""
     try:

@@ -19,7 +19,8 @@ examples:
 Sequences are told by name: by flag, or by the ending of a file's name (_flair _t1 _t1ce, -t2f -t1n
 -t1c, _FLAIR _T1w _ce-gd_T1w). FLAIR is needed; it stands in for what is missing. A volume or a grey
 picture without such an ending is FLAIR; a picture with three channels is pre, FLAIR, post. Weights
-of other channels take a lone scan as their only one, and the channels of a picture in their order.
+of other channels know files that end in a channel's name (..._adc), take a lone scan as their only
+one, and the channels of a picture in their order.
 Weights of several regions write CASE_labels, in their training's numbers, and CASE_REGION_mask.
 Exit status: 0 all done, 1 some cases failed and the others are written, 2 wrong usage or nothing to
 do, 130 interrupted. For research only: not a medical device."""
@@ -76,9 +77,10 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--order",
         nargs="+",
-        choices=("flair", "pre", "post", "t2"),
         default=[],
-        help="the sequences that volumes called ..._0000, ..._0001 are",
+        metavar="SEQUENCE",
+        help="the sequences that volumes called ..._0000, ..._0001 are, or those along the last "
+        "axis of a file: flair pre post t2, or the weights' own channels",
     )
     add("--statistics", action="store_true", help="write statistics.csv, a row of each case")
     add("--dicom-seg", action="store_true", help="also DICOM-SEG of DICOM scans (needs highdicom)")

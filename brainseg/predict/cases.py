@@ -42,7 +42,7 @@ class Finder:
 
     Attributes:
         resample: as in `predict.nifti.read`.
-        order: the sequences that `_0000`, `_0001`, ... are.
+        order: the sequences that `_0000`, `_0001`, ... are, or those along a file's last axis.
         known: the sequences that the weights know.
         windows: of each of these, with CT, the values that become 0 and 255.
     """
@@ -81,7 +81,7 @@ class Finder:
 
     def alone(self, path: Path) -> Case:
         """A file that is a case by itself; what its name forbids is said when it is read."""
-        said = named(path, self.order)
+        said = named(path, self.order, self.known)
         if path.suffix.lower() == ".zip":
             return Case(path.stem, (path,), partial(self._read_zip, path))
         if said.ending.startswith(".nii") or is_dicom(path):
@@ -108,7 +108,7 @@ class Finder:
         slices: dict[str, list[tuple[int, Path]]] = defaultdict(list)
         cases: list[Case] = []
         for path in files:
-            said = named(path, self.order)
+            said = named(path, self.order, self.known)
             numbered = _NUMBERED.match(said.case)
             if path.suffix.lower() == ".zip":
                 cases.append(self.alone(path))
@@ -167,21 +167,30 @@ class Finder:
         return Case(name, every, partial(self._read_volume, name, files))
 
     def _unused(self, sequences: Iterable[str]) -> list[str]:
-        return [each for each in sequences if each in _NOT_USED and each not in self.known]
+        unknown = {"t2"} - {*self.known} if FLAIR in self.known else set()
+        return [each for each in sequences if each in {"mask", "numbered"} | unknown]
 
     def _read_volume(self, name: str, files: Mapping[str, Sequence[Path]]) -> Scan:
         for sequence in self._unused(files):
             raise ValueError(f"{files[sequence][0]} is {_NOT_USED[sequence]}; give FLAIR")
-        if FLAIR not in files:
+        main = FLAIR
+        if FLAIR not in self.known:  # weights of another organ: all that they know, by its name
+            main, alone = self.known[0], len(self.known) == len(files) == 1
+            files = {main: next(iter(files.values()))} if alone else files
+            if set(self.known) not in (set(files), set(self.order)):
+                main = FLAIR  # what a lone volume is called: `known_as` says what it is
+        if main not in files and not self.order:
             found = ", ".join(f"{paths[0]} is {sequence}" for sequence, paths in files.items())
             remedy = "name it ..._flair, or give --flair FILE"
-            raise ValueError(f"{name} has no FLAIR ({found}); {remedy}")
+            if FLAIR not in self.known:
+                remedy = f"the weights know {', '.join(self.known)}: give all, named so"
+            raise ValueError(f"{name} has no {main.upper()} ({found}); {remedy}")
         from brainseg.predict import nifti  # nibabel
 
         windows = dict(zip(self.known, self.windows, strict=False))
-        if windows:  # FLAIR is what a lone sequence is called that no name says
-            windows.setdefault(FLAIR, self.windows[0])
-        return nifti.read(name, files, resample=self.resample, windows=windows)
+        return nifti.read(
+            name, files, main=main, order=self.order, resample=self.resample, windows=windows
+        )
 
 
 def _files(paths: Iterable[Path]) -> Iterable[Path]:

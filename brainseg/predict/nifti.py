@@ -21,6 +21,7 @@ from brainseg.data.nifti import (
     same_grid,
     turn_of,
     values_of,
+    volumes_in,
 )
 from brainseg.predict.marks import is_dicom
 from brainseg.predict.scan import FLAIR, Scan
@@ -30,6 +31,8 @@ def read(
     name: str,
     files: Mapping[str, Sequence[Path]],
     *,
+    main: str = FLAIR,
+    order: Sequence[str] = (),
     resample: bool = False,
     windows: Mapping[str, tuple[float, float]] = MappingProxyType({}),
 ) -> Scan:
@@ -37,23 +40,31 @@ def read(
 
     Args:
         name: of the case.
-        files: sequence to its file, folder, or files of a DICOM series; with `flair`.
-        resample: bring sequences on other grids onto FLAIR's (linear), instead of refusing them.
+        files: sequence to its file, folder, or files of a DICOM series; with `main`.
+        main: the sequence on whose grid the mask is.
+        order: the sequences along the last axis of a file of 4 axes.
+        resample: bring sequences on other grids onto that of `main` (linear), instead of refusing
+            them.
         windows: of sequences, the values that become 0 and 255; others have their own.
 
     Raises:
         ValueError: a file is no volume, is empty or damaged, or lies on another grid.
     """
-    images = {sequence: _open(paths) for sequence, paths in files.items()}
-    flair = images[FLAIR]
+    images: dict[str, Any] = {}
+    for sequence, paths in files.items():
+        images |= _open(sequence, paths, order if len(files) == 1 else ())
+    if main not in images:
+        raise ValueError(f"--order {' '.join(order)} has no {main}, which is needed")
+    files = {sequence: files.get(sequence, next(iter(files.values()))) for sequence in images}
+    flair = images[main]
     notes: list[str] = []
-    for sequence in [each for each in images if each != FLAIR]:
+    for sequence in [each for each in images if each != main]:
         if not same_grid(images[sequence], flair):
             grids = f"{sequence} {grid(images[sequence])}, flair {grid(flair)}"
             if not resample:
                 raise ValueError(
-                    f"{files[sequence][0]} lies on another grid than FLAIR ({grids}); give "
-                    "--resample to bring it there, or leave it out"
+                    f"{files[sequence][0]} lies on another grid than {main.upper()} ({grids}); "
+                    "give --resample to bring it there, or leave it out"
                 )
             notes.append(f"resampled onto FLAIR's grid: {grids}")
             from nibabel.processing import resample_from_to
@@ -75,18 +86,32 @@ def read(
     d, h, w = (float(flair.header.get_zooms()[axis]) for axis in axes_of(flair)[0])
     back, orientation = partial(_back, flair), orientation_of(affine_of(flair))
     write, size = partial(_write, flair), (d, h, w)
-    return Scan(name, sequences, dict(files), write, back, size, orientation, notes)
+    return Scan(name, sequences, files, write, back, size, orientation, notes, main)
 
 
-def _open(paths: Sequence[Path]) -> Any:
+def _open(sequence: str, paths: Sequence[Path], order: Sequence[str]) -> dict[str, Any]:
+    """The image of a sequence, or those of all in `order` that a file of 4 axes holds."""
     path = paths[0]
     if len(paths) > 1 or path.is_dir() or is_dicom(path):
         from brainseg.predict.dicom_volume import (
             open_series,
         )  # SimpleITK, a second: for DICOM alone
 
-        return open_series(paths)
-    return open_nifti(path)
+        return {sequence: open_series(paths)}
+    count = volumes_in(path)
+    if count == 1:
+        return {sequence: open_nifti(path)}
+    if count != len(order):
+        raise ValueError(
+            f"{path} has {count} volumes along its last axis; say which sequences they are, as "
+            "--order flair pre post t2"
+        )
+    image = open_nifti(path, axes=4)
+    parts = np.moveaxis(values_of(image, path), 3, 0)
+    return {
+        each: image.__class__(np.ascontiguousarray(part), image.affine, image.header)
+        for each, part in zip(order, parts, strict=True)
+    }
 
 
 def _back(image: Any, values: NDArray[Any]) -> NDArray[Any]:

@@ -88,6 +88,9 @@ def _left_out(reasons: dict[str, str]) -> list[str]:
 
 
 def _cases(options: argparse.Namespace, segmenter: Segmenter) -> tuple[list[Case], dict[str, str]]:
+    known = dict.fromkeys(("flair", "pre", "post", "t2", *segmenter.channels))
+    if unknown := [each for each in options.order if each not in known]:
+        raise ValueError(f"--order {unknown[0]}: must be of {', '.join(known)}")
     finder = segmenter.finder(resample=options.resample, order=options.order)
     flags = {name: getattr(options, name) for name in ("flair", "pre", "post", "t2")}
     given = {name: path for name, path in flags.items() if path is not None}

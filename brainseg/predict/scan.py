@@ -61,7 +61,7 @@ class Scan:
         Raises:
             ValueError: the weights know no FLAIR, and several channels that the case has not.
         """
-        if FLAIR in channels:
+        if FLAIR in channels or self.sequences.keys() == set(channels):
             return self
         grey_picture = self.spacing is None and len(self.sequences) == 1
         if len(self.sequences) != len(channels) and not grey_picture:

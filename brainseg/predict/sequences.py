@@ -28,8 +28,8 @@ class Named:
 
     Attributes:
         case: the name without sequence and ending.
-        sequence: pre, flair, post, t2, mask; `numbered` where it is counted and no order is
-            known; empty where the name says none of these.
+        sequence: pre, flair, post, t2, mask, or a channel; `numbered` where it is counted and no
+            order is known; empty where the name says none of these.
         ending: as in `ENDINGS`, lower case; empty for any other.
     """
 
@@ -38,12 +38,13 @@ class Named:
     ending: str
 
 
-def named(path: Path, order: Sequence[str] = ()) -> Named:
+def named(path: Path, order: Sequence[str] = (), known: Sequence[str] = ()) -> Named:
     """What the name of a file says.
 
     Args:
         path: the file.
         order: the sequences of volumes whose names end in `_0000`, `_0001`, as nnU-Net has them.
+        known: the weights' channels; an ending that no dialect has, such as `_adc`, is one of them.
     """
     ending = next((each for each in ENDINGS if path.name.lower().endswith(each)), "")
     stem = path.name[: len(path.name) - len(ending)]
@@ -53,7 +54,8 @@ def named(path: Path, order: Sequence[str] = ()) -> Named:
         number = int(counted["number"])
         which = order[number] if number < len(order) else "numbered"
         return Named(counted["case"], which, ending)
-    for sequence, words in _DIALECTS.items():
+    own = {each: re.escape(each) for each in known if each not in _DIALECTS}
+    for sequence, words in (own | _DIALECTS).items():
         if found := re.match(rf"(?i)^(?P<case>.*?)(?:^|[_-])(?:{words})$", stem):
             return Named(found["case"] or path.parent.name, sequence, ending)
     return Named(stem, "", ending)

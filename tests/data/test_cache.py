@@ -340,6 +340,14 @@ def test_masks_and_images_that_cannot_be_meant_are_faults(make: Make, lgg_root: 
     assert list(pd.unique(scans.index["patient"])) == [second.name, third.name]
 
 
+def test_an_organ_may_fill_most_of_a_slice(make: Make, lgg_root: Path) -> None:
+    (first, *_) = LGG().find(lgg_root).patients
+    mask = np.full((32, 32), 255, np.uint8)
+    mask[:4] = mask[:, :4] = 0
+    Image.fromarray(mask).save(first.masks[1])
+    assert make().index["tumour"].max() == 28 * 28
+
+
 def test_patients_without_tumour_and_blank_slices_are_said(
     make: Make, lgg_root: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -146,7 +146,7 @@ def damaged(folder: Path, kind: str) -> Path:
         ("nan", "has 1 values that are not finite"),
         ("zero", "has one grey value"),
         ("huge", "claims 30000x30000x2 voxels"),
-        ("two", "is 8x8x8x2; must be one volume"),
+        ("two", "has 2 volumes along its last axis; say which sequences they are"),
         ("colour", "must be one number a voxel"),
     ],
 )
