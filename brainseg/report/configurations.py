@@ -53,6 +53,11 @@ class Configuration:
         """Test Dice of the epoch that was best on val: a row per seed, a column per patient."""
         return self.table()
 
+    @property
+    def mean(self) -> float | None:
+        """Mean of `best`; None without test scores."""
+        return None if self.best.empty else float(self.best.to_numpy().mean())
+
     @cached_property
     def last(self) -> pd.DataFrame:
         """As `best`, of the last epoch."""

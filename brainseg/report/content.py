@@ -1,10 +1,14 @@
 """What every form of a report holds: sentences, figures, tables, and how numbers are written."""
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from matplotlib.figure import Figure
 
 from brainseg.report.provenance import SplitList
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -14,6 +18,13 @@ class Table:
     caption: str
     header: list[str]
     rows: list[list[str]]
+
+    @classmethod
+    def of(
+        cls, caption: str, rows: Iterable[T], columns: Mapping[str, Callable[[T], str]]
+    ) -> "Table":
+        """A row for each object, from a function for each column."""
+        return cls(caption, list(columns), [[of(row) for of in columns.values()] for row in rows])
 
     @property
     def words(self) -> list[bool]:

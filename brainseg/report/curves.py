@@ -97,13 +97,12 @@ def _flat(each: Configuration) -> Flat:
     flat = [flat_from(result.history["val/dice"].to_list()) for result in each.results]
     train = [result.score("best", "train") for result in each.results]
     known = [value for value in train if value is not None]
-    tested = None if each.best.empty else float(each.best.to_numpy().mean())
     return Flat(
         each.name,
         float(np.mean([result.metrics["epochs"] for result in each.results])),
         float(np.mean([result.metrics["best_epoch"] for result in each.results])),
         float(np.mean(flat)),
-        float(np.mean(known)) - tested if known and tested is not None else None,
+        float(np.mean(known)) - each.mean if known and each.mean is not None else None,
         None if each.last.empty else float(each.last.to_numpy().mean()),
     )
 

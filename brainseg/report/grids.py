@@ -87,9 +87,9 @@ def _grid(
         for j, column in enumerate(columns):
             wanted = {first: row, second: column} | fixed
             means = [
-                each.best.to_numpy().mean()
+                each.mean
                 for each in configurations
-                if wanted.items() <= each.levels.items() and not each.best.empty
+                if wanted.items() <= each.levels.items() and each.mean is not None
             ]
             if means:
                 grid[i, j] = np.mean(means)

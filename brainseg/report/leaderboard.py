@@ -1,70 +1,58 @@
-"""The table: configurations in val order, what they score on test, and what they cost."""
+"""The tables of configurations in val order: scores, cost and spread; and that of the cells."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from statistics import fmean
 
 import numpy as np
 import pandas as pd
 
+from brainseg.report.answer import span
 from brainseg.report.cells import SCORES
 from brainseg.report.configurations import Configuration, same_model
+from brainseg.report.content import Table, number_or_dash
 from brainseg.report.factors import Levels
 from brainseg.report.gather import Found
-from brainseg.report.spread import spread
+from brainseg.report.patients import accuracy_of_nothing
 from brainseg.report.study import Study
-from brainseg.statistics import Interval, interval
+from brainseg.report.variance import spread
+from brainseg.statistics import interval
 
 
-@dataclass(frozen=True)
-class Row:
-    """One configuration.
-
-    Attributes:
-        levels: of each factor.
-        val: mean val Dice over its cells.
-        rank: its place by test Dice within its split; None without test scores.
-        test: mean test Dice by patient, with interval over patients and seeds.
-        median: of the patients' test Dice, pooled over seeds.
-        scores: the other scores on test: means over patients and seeds.
-        train: mean train Dice over its cells; None where it was not scored.
-        sd_patients: standard deviation of the test Dice between patients.
-        sd_seeds: of the mean test Dice between seeds, as components of variance; None: one seed.
-        cells: how many.
-        seeds: how many.
-        parameters: of the network.
-        seconds: mean seconds of training and validation of a cell.
-        memory: mean peak memory of a cell in MB: of the GPU where one was used, else of the host.
-        notes: what to know of it.
-    """
-
-    levels: Levels
-    val: float
-    rank: int | None
-    test: Interval | None
-    median: float | None
-    scores: dict[str, float]
-    train: float | None
-    sd_patients: float | None
-    sd_seeds: float | None
-    cells: int
-    seeds: int
-    parameters: int
-    seconds: float
-    memory: float
-    notes: list[str]
-
-
-def leaderboard(study: Study) -> list[Row]:
-    """A row per configuration, in val order; those of other splits after them."""
-    rows = []
+def leaderboard(study: Study) -> Table:
+    """Scores and cost of each configuration; those of other splits after them."""
+    header = ["#", *_factors(study), "val Dice", "test Dice (95 %)", "test rank", "median", "IoU"]
+    header += ["precision", "recall", "accuracy", "seeds", "parameters", "seconds", "peak MB"]
+    rows, notes = list[list[str]](), list[str]()
     for number, members in enumerate(study.groups):
-        means = [float(each.best.to_numpy().mean()) for each in members if not each.best.empty]
+        means = [each.mean for each in members if each.mean is not None]
         for each in members:
-            mean = None if each.best.empty else float(each.best.to_numpy().mean())
-            rank = None if mean is None else 1 + sum(other > mean for other in means)
-            rows.append(_row(each, rank, _notes(each, members, number)))
-    return rows
+            rank = 1 + sum(other > each.mean for other in means) if each.mean is not None else "–"
+            rows.append([str(len(rows) + 1), *_levels(each), *_scores(each, rank), *_cost(each)])
+            notes.append(", ".join(_notes(each, members, number)))
+    if any(notes):
+        header.append("notes")
+        rows = [[*row, note] for row, note in zip(rows, notes, strict=True)]
+    caption = "In the order of val Dice; choose by it. Test only says how good the choice is."
+    nothing = accuracy_of_nothing(study.main.configurations)
+    if nothing == nothing:
+        caption += f" Predicting nothing has Dice 0 and accuracy {nothing:.4f}."
+    return Table(caption, header, rows)
+
+
+def spreads(study: Study) -> Table:
+    """The spread between seeds beside the spread between patients."""
+    header = ["#", *_factors(study), "cells", "seeds", "SD between patients", "SD between seeds"]
+    rows = []
+    for number, each in enumerate(study.configurations, 1):
+        table = each.best.to_numpy(dtype=float)
+        found = spread(table) if table.shape[-1] > 1 and len(table) else (None, None)
+        counts = (str(len(each.results)), str(len(each.seeds)))
+        rows.append([str(number), *_levels(each), *counts, *map(number_or_dash, found)])
+    caption = (
+        "Spread of the test Dice: between patients within a network, and between the means of "
+        "networks that differ in their seed (beyond what patients explain)."
+    )
+    return Table(caption, header, rows)
 
 
 def cells_table(found: Found, levels: Sequence[Levels]) -> pd.DataFrame:
@@ -89,33 +77,31 @@ def cells_table(found: Found, levels: Sequence[Levels]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _row(each: Configuration, rank: int | None, notes: list[str]) -> Row:
+def _scores(each: Configuration, rank: object) -> list[str]:
+    """Val, test with interval, rank, median and the other scores on test."""
     table = each.best.to_numpy(dtype=float)
+    if not table.size:
+        return [f"{each.val:.3f}", *["–"] * 7]
+    means = {name: float(each.table(name=name).to_numpy().mean()) for name in SCORES}
+    return [
+        *(f"{each.val:.3f}", span(interval(table)), str(rank)),
+        f"{np.median(table.mean(0)):.3f}",
+        *(f"{means[name]:.3f}" for name in ("iou", "precision", "recall")),
+        f"{means['accuracy']:.4f}",
+    ]
+
+
+def _cost(each: Configuration) -> list[str]:
+    """Seeds, parameters, and of a cell the mean seconds of its epochs and its peak memory."""
     metrics = [result.metrics for result in each.results]
-    trained = [result.score("best", "train") for result in each.results]
-    scored = table.size > 0
-    parts = spread(table) if scored and table.shape[1] > 1 else None
-    return Row(
-        levels=each.levels,
-        val=each.val,
-        rank=rank,
-        test=interval(table) if scored else None,
-        median=float(np.median(table.mean(0))) if scored else None,
-        scores={n: float(each.table(name=n).to_numpy().mean()) for n in SCORES if scored},
-        train=fmean(v for v in trained if v is not None) if None not in trained else None,
-        sd_patients=parts.patients if parts else None,
-        sd_seeds=parts.seeds if parts else None,
-        cells=len(each.results),
-        seeds=len(each.seeds),
-        parameters=int(metrics[0].get("parameters", 0)),
-        seconds=fmean(each["seconds"]["epochs"] for each in metrics),
-        memory=fmean(_memory(each.get("peak_memory_mb", {})) for each in metrics),
-        notes=notes,
-    )
-
-
-def _memory(peak: dict[str, float]) -> float:
-    return peak.get("gpu") or peak.get("host", float("nan"))
+    peaks = [one.get("peak_memory_mb", {}) for one in metrics]
+    memory = fmean(peak.get("gpu") or peak.get("host", float("nan")) for peak in peaks)
+    return [
+        str(len(each.seeds)),
+        f"{metrics[0].get('parameters', 0):,}",
+        f"{fmean(one['seconds']['epochs'] for one in metrics):.0f}",
+        number_or_dash(memory, 0),
+    ]
 
 
 def _notes(each: Configuration, members: Sequence[Configuration], number: int) -> list[str]:
@@ -127,7 +113,15 @@ def _notes(each: Configuration, members: Sequence[Configuration], number: int) -
         notes.append(f"same model as {twin.levels['epochs']} epochs")
     if any(result.metrics.get("stopped_early") for result in each.results):
         notes.append("stopped early")
-    lost = len({(result.seed) for result in each.results}) - len(each.best)
+    lost = len(each.seeds) - len(each.best)
     if lost and not each.best.empty:
         notes.append(f"{lost} of its seeds lack folds or test scores and are left out")
     return notes
+
+
+def _factors(study: Study) -> list[str]:
+    return study.factors or ["configuration"]
+
+
+def _levels(each: Configuration) -> list[str]:
+    return list(each.levels.values()) or ["the only one"]

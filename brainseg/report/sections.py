@@ -1,7 +1,5 @@
 """The content of a report in the order in which it is read."""
 
-from collections.abc import Sequence
-
 from matplotlib.figure import Figure
 
 from brainseg.report import charts, grids, provenance, tables
@@ -10,17 +8,17 @@ from brainseg.report.caveats import caveats
 from brainseg.report.content import Content, Picture, Section
 from brainseg.report.curves import flattening, stopped
 from brainseg.report.findings import findings
-from brainseg.report.leaderboard import Row
-from brainseg.report.patients import accuracy_of_nothing, hard, regions, subgroups
+from brainseg.report.leaderboard import leaderboard, spreads
+from brainseg.report.patients import hard, regions, subgroups
 from brainseg.report.rates import RATE
 from brainseg.report.study import Study
 
 
-def content(study: Study, rows: Sequence[Row]) -> Content:
+def content(study: Study) -> Content:
     """Everything that a report says and shows, without empty sections."""
     sections = [
         _tests(study),
-        _factors(study, rows),
+        _factors(study),
         _regions(study),
         _rates(study),
         _epochs(study),
@@ -33,7 +31,7 @@ def content(study: Study, rows: Sequence[Row]) -> Content:
         question(study),
         answer(study),
         caveats(study),
-        tables.leaderboard(rows, accuracy_of_nothing(study.main.configurations)),
+        leaderboard(study),
         [each for each in sections if each.text or each.pictures or each.tables],
         provenance.facts(study.found),
         provenance.splits(study.found),
@@ -56,7 +54,7 @@ def _tests(study: Study) -> Section:
     return section
 
 
-def _factors(study: Study, rows: Sequence[Row]) -> Section:
+def _factors(study: Study) -> Section:
     section = Section("What each factor does")
     judged = study.main.configurations
     factors = [each.factor for each in study.effects if each.factor in judged[0].levels]
@@ -77,7 +75,7 @@ def _factors(study: Study, rows: Sequence[Row]) -> Section:
     if levels:
         caption = "Levels of one factor, over all configurations that differ in it alone."
         section.tables.append(tables.pairs(levels, caption))
-    section.tables.append(tables.spread(rows))
+    section.tables.append(spreads(study))
     return section
 
 

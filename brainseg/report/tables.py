@@ -1,4 +1,4 @@
-"""The tables of a report, as text, whatever they are written as."""
+"""The other tables of a report, as text, whatever they are written as."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,6 @@ from brainseg.report.configurations import Configuration
 from brainseg.report.content import Table, number_or_dash, p_value
 from brainseg.report.curves import Flat
 from brainseg.report.gather import Absent
-from brainseg.report.leaderboard import Row
 
 _WORDS = {
     "ahead": "ahead",
@@ -24,88 +23,25 @@ _WORDS = {
 }
 
 
-def leaderboard(rows: Sequence[Row], nothing: float) -> Table:
-    """Scores and cost of each configuration, in val order; factors first.
-
-    Args:
-        rows: of the configurations.
-        nothing: accuracy of predicting nothing on the same patients; nan without test scores.
-    """
-    header = ["#", *_factors(rows), "val Dice", "test Dice (95 %)", "test rank", "median", "IoU"]
-    header += ["precision", "recall", "accuracy", "seeds", "parameters", "seconds", "peak MB"]
-    body = []
-    for number, row in enumerate(rows, 1):
-        scores = [number_or_dash(row.scores.get(name)) for name in ("iou", "precision", "recall")]
-        body.append(
-            [
-                str(number),
-                *_levels(row),
-                f"{row.val:.3f}",
-                span(row.test) if row.test else "–",
-                str(row.rank or "–"),
-                number_or_dash(row.median),
-                *scores,
-                number_or_dash(row.scores.get("accuracy"), 4),
-                str(row.seeds),
-                f"{row.parameters:,}",
-                f"{row.seconds:.0f}",
-                number_or_dash(row.memory, 0),
-            ]
-        )
-    if any(row.notes for row in rows):
-        header.append("notes")
-        body = [[*line, ", ".join(row.notes)] for line, row in zip(body, rows, strict=True)]
-    caption = "In the order of val Dice; choose by it. Test only says how good the choice is."
-    if nothing == nothing:
-        caption += f" Predicting nothing has Dice 0 and accuracy {nothing:.4f}."
-    return Table(caption, header, body)
-
-
-def spread(rows: Sequence[Row]) -> Table:
-    """The spread between seeds beside the spread between patients."""
-    header = ["#", *_factors(rows), "cells", "seeds", "SD between patients", "SD between seeds"]
-    body = [
-        [
-            str(number),
-            *_levels(row),
-            str(row.cells),
-            str(row.seeds),
-            number_or_dash(row.sd_patients),
-            number_or_dash(row.sd_seeds),
-        ]
-        for number, row in enumerate(rows, 1)
-    ]
-    caption = (
-        "Spread of the test Dice: between patients within a network, and between the means of "
-        "networks that differ in their seed (beyond what patients explain)."
-    )
-    return Table(caption, header, body)
-
-
 def pairs(comparisons: Sequence[Comparison], caption: str) -> Table:
     """Paired comparisons with everything that decides what may be said."""
-    header = ["first", "second", "difference (95 %)", "wins", "d_z", "p Wilcoxon", "p seeds"]
-    header += ["p Holm", "detectable", "patients", "seeds", "what it is"]
-    return Table(
+    return Table.of(
         caption,
-        header,
-        [
-            [
-                each.first,
-                each.second,
-                span(each.difference),
-                f"{each.wins:.0%}",
-                f"{each.effect:.2f}",
-                p_value(each.p_wilcoxon),
-                p_value(each.p_seeds),
-                p_value(each.p_holm),
-                number_or_dash(each.detectable),
-                str(each.patients),
-                str(each.seeds),
-                _WORDS[each.verdict],
-            ]
-            for each in comparisons
-        ],
+        comparisons,
+        {
+            "first": lambda each: each.first,
+            "second": lambda each: each.second,
+            "difference (95 %)": lambda each: span(each.difference),
+            "wins": lambda each: f"{each.wins:.0%}",
+            "d_z": lambda each: f"{each.effect:.2f}",
+            "p Wilcoxon": lambda each: p_value(each.p_wilcoxon),
+            "p seeds": lambda each: p_value(each.p_seeds),
+            "p Holm": lambda each: p_value(each.p_holm),
+            "detectable": lambda each: number_or_dash(each.detectable),
+            "patients": lambda each: str(each.patients),
+            "seeds": lambda each: str(each.seeds),
+            "what it is": lambda each: _WORDS[each.verdict],
+        },
     )
 
 
@@ -124,20 +60,17 @@ def pairs_frame(comparisons: Sequence[Comparison]) -> pd.DataFrame:
 
 def flat(found: Sequence[Flat]) -> Table:
     """Where more epochs stopped helping, and the gap from train to test."""
-    return Table(
+    return Table.of(
         "Epochs from which on the best val Dice so far was within 0.01 of the final one.",
-        ["configuration", "epochs", "best epoch", "flat from", "train - test", "test, last epoch"],
-        [
-            [
-                each.name,
-                f"{each.epochs:g}",
-                f"{each.best_epoch:.1f}",
-                f"{each.flat:.1f}",
-                number_or_dash(each.gap),
-                number_or_dash(each.last),
-            ]
-            for each in found
-        ],
+        found,
+        {
+            "configuration": lambda each: each.name,
+            "epochs": lambda each: f"{each.epochs:g}",
+            "best epoch": lambda each: f"{each.best_epoch:.1f}",
+            "flat from": lambda each: f"{each.flat:.1f}",
+            "train - test": lambda each: number_or_dash(each.gap),
+            "test, last epoch": lambda each: number_or_dash(each.last),
+        },
     )
 
 
@@ -154,30 +87,18 @@ def disputed(table: pd.DataFrame, most: int = 5) -> Table:
 
 def by_group(table: pd.DataFrame) -> Table:
     """Test Dice by subgroup."""
-    rows = [
-        [str(r.about), str(r.level), str(r.patients), f"{r.winner:.3f}", f"{r.all:.3f}"]
-        for r in table.itertuples()
-    ]
-    caption = "Mean test Dice by subgroup: described, not tested."
-    return Table(caption, ["about", "level", "patients", "winner", "all configurations"], rows)
+    named = table.rename(columns={"all": "all configurations"})
+    return _frame("Mean test Dice by subgroup: described, not tested.", named)
 
 
 def by_region(table: pd.DataFrame) -> Table:
     """Test Dice of each region, over all patients and over those who have it."""
-    rows = [
-        [
-            *(str(row[key]) for key in ("configuration", "region")),
-            *(number_or_dash(float(row["dice"])), str(row["patients"])),
-            *(number_or_dash(float(row["dice_of_having"])), str(row["having"])),
-        ]
-        for row in table.to_dict("records")
-    ]
     caption = (
         "Mean test Dice by region, best epoch on val: over all patients (where a region is empty, "
         "1 if nothing is found and else 0), and over those who have it."
     )
-    header = ["configuration", "region", "Dice", "patients", "Dice of those who have it", "having"]
-    return Table(caption, header, rows)
+    names = {"dice": "Dice", "dice_of_having": "Dice of those who have it"}
+    return _frame(caption, table.rename(columns=names))
 
 
 def absent(cells: Sequence[Absent]) -> Table:
@@ -193,19 +114,16 @@ def numbered(configurations: Sequence[Configuration]) -> Table:
 
 
 def _of_patients(table: pd.DataFrame, caption: str) -> Table:
-    missing = ["missing"] if "missing" in table else []
-    header = ["patient", "institution", "slices", "tumour pixels", *missing]
-    rows = []
-    for name, row in table.iterrows():
-        scores = [f"{row[key]:.3f}" for key in ("mean", "least", "highest", "disagreement")]
-        known = [str(row[key]) for key in ("institution", "slices", "target", *missing)]
-        rows.append([str(name), *known, *scores])
-    return Table(caption, [*header, "mean Dice", "least", "highest", "SD"], rows)
+    names = {"target": "tumour pixels", "mean": "mean Dice", "disagreement": "SD"}
+    shown = ["institution", "slices", "target", *(["missing"] if "missing" in table else [])]
+    shown += ["mean", "least", "highest", "disagreement"]
+    return _frame(caption, table[shown].rename(columns=names).reset_index(names="patient"))
 
 
-def _factors(rows: Sequence[Row]) -> list[str]:
-    return list(rows[0].levels) or ["configuration"]
-
-
-def _levels(row: Row) -> list[str]:
-    return list(row.levels.values()) or ["the only one"]
+def _frame(caption: str, table: pd.DataFrame) -> Table:
+    """A frame as text, its numbers with three digits."""
+    rows = [
+        [number_or_dash(value) if isinstance(value, float) else str(value) for value in row]
+        for row in table.itertuples(index=False)
+    ]
+    return Table(caption, list(table.columns), rows)

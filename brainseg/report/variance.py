@@ -56,6 +56,23 @@ def seed_noise(tables: Sequence[Table]) -> SeedNoise:
     return SeedNoise(squares / freedom if freedom else 0.0, freedom)
 
 
+def spread(table: Table) -> tuple[float, float | None]:
+    """Standard deviations of Dice [S, P], P at least 2, by the mean squares of a two-way layout.
+
+    Returns:
+        Between patients of one network; and between networks that differ in their seed alone,
+        beyond what patient and seed together explain: 0 where that is more, None with one seed.
+    """
+    seeds, patients = table.shape
+    within = float(table.var(axis=1, ddof=1).mean()) ** 0.5
+    if seeds < 2:
+        return within, None
+    left = table - table.mean(1)[:, None] - table.mean(0) + table.mean()
+    residual = float((left**2).sum() / ((seeds - 1) * (patients - 1)))
+    between = float(table.mean(1).var(ddof=1)) - residual / patients
+    return within, max(0.0, between) ** 0.5
+
+
 def noise(table: Table, seeds: SeedNoise, weight: float) -> Noise:
     """The noise of paired differences [S, P], P at least 2.
 

@@ -40,7 +40,7 @@ def report(
         studied = study(found)
         bar.update()
         bar.set_postfix_str("drawing")
-        content = sections.content(studied, leaderboard.leaderboard(studied))
+        content = sections.content(studied)
         bar.update()
         bar.set_postfix_str("writing")
         pictures = [picture for section in content.sections for picture in section.pictures]
