@@ -74,7 +74,7 @@ def test_instantiate_raises_what_the_constructor_raised() -> None:
         "brainseg.module.SegmentationModule.load_from_checkpoint",
         "brainseg.module.SegmentationModule.forward",
         "brainseg.data.split.Path",
-        "brainseg.data.store.Writer",
+        "brainseg.data.writer.Writer",
         "brainseg.data.lgg.download",
         "brainseg.modelsx.evil",
         "brainseg.models.unet.nothing_here",

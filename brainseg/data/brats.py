@@ -12,6 +12,7 @@ from brainseg.data import volumes
 from brainseg.data.download import REMEDY, download
 from brainseg.data.folders import left_out, walk
 from brainseg.data.reader import Found, Patient, Slices
+from brainseg.data.regions import region_bits
 
 __all__ = ["BraTS"]
 
@@ -57,7 +58,7 @@ class BraTS:
         self.files = {name: tuple(endings) for name, endings in files.items()}
         self.labels, self.expected, self.handle = tuple(labels), expected, handle
         self.regions = tuple(regions)
-        self.bits = volumes.region_bits(regions)
+        self.bits = region_bits(regions)
         self.settings = f"{self.files} {self.labels} {self.regions} {self.bits}"
 
     @property

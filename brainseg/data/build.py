@@ -14,9 +14,11 @@ from brainseg.data import checks
 from brainseg.data.pool import each
 from brainseg.data.preprocessing import Preprocessing
 from brainseg.data.reader import Found, Patient, Reader, SliceError
+from brainseg.data.regions import apart, pack
 from brainseg.data.size import side, size_of
-from brainseg.data.store import Meta, PatientMeta, Writer
+from brainseg.data.store import Meta, PatientMeta
 from brainseg.data.window import measure
+from brainseg.data.writer import Writer
 
 Pixels = NDArray[np.uint8]
 Shape = tuple[int, int]
@@ -148,7 +150,7 @@ def _prepare(
         patient, images, masks = patient.without(odd), images[kept], masks[kept]
         blank = [blank[k] for k in kept]
     copies = patient.absent or checks.missing(images, reader.modalities, reader.stand_in)
-    flat = _packed(masks, len(reader.regions), packed)
+    flat = pack(apart(masks, range(len(reader.regions))), packed)
     fitted, geometry = preprocessing.fit(images)
     meta = PatientMeta(
         name=patient.name,
@@ -169,13 +171,6 @@ def _prepare(
     digests = [(checks.sha256(i), checks.sha256(m)) for i, m in zip(images, masks, strict=True)]
     record = _Record(meta, patient.images, digests)
     return _Volume(record, fitted, preprocessing.fit_masks(masks, geometry), flat), problems
-
-
-def _packed(masks: Pixels, regions: int, packed: int) -> Pixels:
-    """Region bits [D, H, W], one bit a pixel: [D, regions, packed]."""
-    flat = masks.reshape(len(masks), 1, -1) >> np.arange(regions, dtype=np.uint8)[:, None] & 1
-    bits = np.packbits(flat, axis=2)
-    return np.pad(bits, ((0, 0), (0, 0), (0, packed - bits.shape[2])))
 
 
 def _fingerprint(records: list[_Record]) -> str:

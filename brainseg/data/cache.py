@@ -9,14 +9,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from brainseg.data.nifti import orientation_of
 from brainseg.data.opened import Opened
 from brainseg.data.prepare import prepare
 from brainseg.data.preprocessing import Geometry, Preprocessing
 from brainseg.data.reader import Reader, among
-from brainseg.data.store import open_store
+from brainseg.data.regions import apart, pack
+from brainseg.data.store import Meta, open_store
 
 SLICES = ("all", "brain", "tumour")
+ON_ERROR = ("stop", "skip")
 
 Rows = Sequence[int] | NDArray[np.int64]
 
@@ -62,10 +63,9 @@ class Scans:
         self.root = root
         self.on_error = on_error
         self.cache_dir = cache_dir
-        if on_error not in ("stop", "skip"):
-            raise ValueError(f"data.on_error={on_error}; must be stop or skip; set it to one")
-        if slices not in SLICES:
-            raise ValueError(f"data.slices={slices}; must be one of {', '.join(SLICES)}")
+        for key, value, known in (("slices", slices, SLICES), ("on_error", on_error, ON_ERROR)):
+            if value not in known:
+                raise ValueError(f"data.{key}={value}; must be {' or '.join(known)}; set it to one")
         self.slices = slices
         chosen = among("data.modalities", self.modalities, reader.modalities)
         self.regions = tuple(reader.regions if regions is None else regions)
@@ -99,12 +99,8 @@ class Scans:
             self._opened = Opened(store, self._bits)
             if (windows := store.meta.windows) is not None:
                 self.preprocessing = self.preprocessing.within(self.reader, windows)
-            affines = [np.array(each.affine) for each in store.meta.patients if each.affine]
-            self.preprocessing = replace(
-                self.preprocessing,
-                size=store.meta.size,
-                orientation=tuple(sorted({orientation_of(each) for each in affines})),
-            )
+            size, where = store.meta.size, self._opened.orientation
+            self.preprocessing = replace(self.preprocessing, size=size, orientation=where)
 
     @property
     def images(self) -> NDArray[np.uint8]:
@@ -124,7 +120,7 @@ class Scans:
 
     def apart(self, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """A mask of `masks`, `[H, W]`, as the chosen regions `[K, H, W]` of 0 and 1."""
-        return np.stack([mask >> bit & 1 for bit in self._bits])
+        return apart(mask, self._bits)
 
     @property
     def index(self) -> pd.DataFrame:
@@ -138,41 +134,29 @@ class Scans:
     @property
     def persons(self) -> dict[str, str]:
         """Who patients are that other data sets have under other names (`reader.Patient`)."""
-        return {each.name: each.person for each in self._open().store.meta.patients if each.person}
+        return {each.name: each.person for each in self.meta.patients if each.person}
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the decoded original images and masks, whatever the settings."""
-        return self._open().store.meta.fingerprint
+        return self.meta.fingerprint
 
     @property
-    def skipped(self) -> int:
-        """Slices and folders that `on_error=skip` left out."""
-        return self._open().store.meta.skipped
+    def meta(self) -> Meta:
+        """What is known of the cached data set."""
+        return self._open().store.meta
 
     def geometry(self, row: int) -> Geometry:
         """That of the patient of slice `row`."""
-        opened = self._open()
-        geometry: Geometry = opened.geometries[opened.patient_of[row]]
-        return geometry
+        return self._open().geometry(row)
 
     def affine(self, row: int) -> NDArray[np.float64] | None:
         """From slice number, row and column to mm, of the patient of slice `row` (`Slices`)."""
-        opened = self._open()
-        affine = opened.store.meta.patients[opened.patient_of[row]].affine
-        return np.array(affine) if affine else None
+        return self._open().affine(row)
 
     def scale(self, pixels: NDArray[np.uint8], row: int) -> NDArray[np.float32]:
         """Pixels of slice `row`, `[H, W, all modalities]`, as the network's float32 `[C, H, W]`."""
         return self.preprocessing.scale(pixels, self.geometry(row))
-
-    def trained_on(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Those of some rows that `slices` keeps."""
-        if self.slices == "all":
-            return rows
-        index = self.index.iloc[rows]
-        kept = ~index["blank"] if self.slices == "brain" else index["tumour"] > 0
-        return rows[kept.to_numpy()]
 
     def image(self, row: int) -> NDArray[np.float32]:
         """The network's input for slice `row`, `[C, size, size]`."""
@@ -186,11 +170,7 @@ class Scans:
 
     def packed(self, masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.uint8]:
         """Masks on the original pixels, `[K, height, width]` each, as `packed_masks` has them."""
-        found = np.zeros((len(masks), len(self._bits), self._open().store.meta.packed), np.uint8)
-        for row, mask in zip(found, masks, strict=True):
-            bits = np.packbits(mask.reshape(len(mask), -1), axis=-1)
-            row[:, : bits.shape[-1]] = bits
-        return found
+        return np.stack([pack(mask, self._open().store.meta.packed) for mask in masks])
 
     def packed_masks(self, rows: Rows) -> NDArray[np.uint8]:
         """The masks as they were, one bit a pixel, `[n, K, bytes of the largest]`, zeros behind."""

@@ -96,7 +96,7 @@ class SegmentationDataModule(L.LightningDataModule):
             _refuse_shared(members)
         if (own := index["part"]).any() and (own.iloc[split.test] != "test").any():
             log.warning("the data set has a split of its own, which split=given would keep")
-        split = replace(split, train=self.scans.trained_on(split.train))
+        split = replace(split, train=_kept(self.scans, split.train))
         if self.batch_size > len(split.train):
             raise ValueError(
                 f"batch_size={self.batch_size} must not be above the {len(split.train)} training "
@@ -157,6 +157,13 @@ class SegmentationDataModule(L.LightningDataModule):
             # Of its own, so that loading draws nothing from the stream that dropout draws from.
             generator=torch.Generator().manual_seed(self.seed),
         )
+
+
+def _kept(scans: Scans, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Those of the training rows that `data.slices` keeps."""
+    index = scans.index.iloc[rows]
+    kept = {"brain": ~index["blank"], "tumour": index["tumour"] > 0}.get(scans.slices)
+    return rows if kept is None else rows[kept.to_numpy()]
 
 
 def _refuse_shared(members: dict[Part, list[str]]) -> None:

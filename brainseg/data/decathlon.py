@@ -12,6 +12,7 @@ from tqdm import tqdm
 from brainseg.data import volumes
 from brainseg.data.folders import left_out, walk
 from brainseg.data.reader import Found, Patient, Slices
+from brainseg.data.regions import region_bits
 
 __all__ = ["Decathlon"]
 
@@ -78,7 +79,7 @@ class Decathlon:
         self.task = task
         self.modalities, regions = TASKS[task]
         self.regions = tuple(regions)
-        self.bits = volumes.region_bits(regions)
+        self.bits = region_bits(regions)
         self.settings = f"{task} {self.modalities} {self.regions} {self.bits}"
         self.axes = 4 if len(self.modalities) > 1 else 3
 

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brainseg.data import stacks, volumes
-from brainseg.data.folders import left_out, walk
+from brainseg.data.folders import left_out
 from brainseg.data.pages import pages
-from brainseg.data.patterns import NIFTI, PLACE, Key, Pattern
+from brainseg.data.patterns import NIFTI, PLACE, Key, Pair, Pattern, paired
 from brainseg.data.reader import Found, Patient, Slices
+from brainseg.data.regions import region_bits
 from brainseg.data.table import Row, read_table
 
 __all__ = ["Own"]
@@ -21,7 +22,6 @@ __all__ = ["Own"]
 _NUMBER = re.compile(r"^(.*?)[_-]?(\d+)$")
 
 Pixels = NDArray[np.uint8]
-Pair = dict[str, Path]  # modality, or `mask`, to its file
 
 
 class Own:
@@ -74,7 +74,7 @@ class Own:
         regions = {"tumour": [1]} if regions is None else regions
         self.images, self.masks, self.regions = images, masks, tuple(regions)
         self.modalities = tuple(modalities)
-        self.bits = volumes.region_bits(regions)
+        self.bits = region_bits(regions)
         self.settings = f"{images} {masks} {modalities} {self.regions} {self.bits} {patient}"
         self.table = Path(table).expanduser() if table else None
         try:
@@ -96,7 +96,9 @@ class Own:
             raise FileNotFoundError(f"data.root={root}; must be a folder; set data.root=PATH")
         rows: dict[Key, Row] = {}
         if self.table is None:
-            pairs, problems, other, system = self._pairs(top)
+            named = {n: self.images.replace(PLACE, word) for n, word in self.files.items()}
+            patterns = {name: Pattern(each) for name, each in named.items()}
+            pairs, problems, other, system = paired(top, patterns | {"mask": Pattern(self.masks)})
         else:
             rows, problems, other, system = read_table(top / self.table, top, self.files)
             pairs = {key: row.files for key, row in rows.items()}
@@ -162,28 +164,6 @@ class Own:
         if not patient.images[0].name.endswith(NIFTI):
             raise ValueError(f"{patient.images[0]} is no volume")
         return volumes.foreground(patient, self.bits)
-
-    def _pairs(self, top: Path) -> tuple[dict[Key, Pair], list[str], list[str], int]:
-        """Files by what the patterns share; problems, other files, files of the system."""
-        patterns = {
-            name: Pattern(self.images.replace(PLACE, part)) for name, part in self.files.items()
-        } | {"mask": Pattern(self.masks)}
-        pairs: dict[Key, Pair] = defaultdict(dict)
-        problems, other, system = list[str](), list[str](), 0
-        for folder in walk(top):
-            problems += [f"{folder.path}: {folder.problem}"] if folder.problem else []
-            system += folder.system
-            for file in folder.files:
-                path = folder.path / file
-                found = [(n, key) for n, each in patterns.items() if (key := each(path, top))]
-                if not found:
-                    other.append(file)
-                    continue
-                name, key = found[-1]  # a mask, where `*` finds it as an image too
-                if name in pairs[key]:
-                    problems.append(f"{path}: is there twice, as {pairs[key][name]}")
-                pairs[key].setdefault(name, path)
-        return pairs, problems, other, system
 
     def _who(self, key: Key, path: Path, top: Path) -> tuple[str, int]:
         """Patient and slice number of an image."""

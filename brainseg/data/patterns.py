@@ -1,12 +1,17 @@
 """Files by pattern: what `*` stands for in their names."""
 
 import re
+from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
+
+from brainseg.data.folders import walk
 
 NIFTI = (".nii.gz", ".nii")
 PLACE = "MODALITY"
 
 Key = tuple[str, ...]  # the folder where it counts, else nothing; then what each `*` stands for
+Pair = dict[str, Path]  # modality, or `mask`, to its file
 
 
 class Pattern:
@@ -31,3 +36,30 @@ class Pattern:
             return None
         where = "" if self.whole else below.parent.as_posix()
         return (where, *(group or "" for group in found.groups()))
+
+
+def paired(
+    top: Path, patterns: Mapping[str, Pattern]
+) -> tuple[dict[Key, Pair], list[str], list[str], int]:
+    """Files below `top` by what the patterns share; problems, other files, files of the system.
+
+    Args:
+        top: a folder.
+        patterns: of modalities, then of the mask, which a file is where it is like both.
+    """
+    pairs: dict[Key, Pair] = defaultdict(dict)
+    problems, other, system = list[str](), list[str](), 0
+    for folder in walk(top):
+        problems += [f"{folder.path}: {folder.problem}"] if folder.problem else []
+        system += folder.system
+        for file in folder.files:
+            path = folder.path / file
+            found = [(name, key) for name, each in patterns.items() if (key := each(path, top))]
+            if not found:
+                other.append(file)
+                continue
+            name, key = found[-1]
+            if name in pairs[key]:
+                problems.append(f"{path}: is there twice, as {pairs[key][name]}")
+            pairs[key].setdefault(name, path)
+    return pairs, problems, other, system

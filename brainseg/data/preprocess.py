@@ -4,6 +4,7 @@ A patient's scans are cut to one square box, in pixels of the original, and resi
 network's size. The box may reach outside the image, where it holds zeros.
 """
 
+from itertools import combinations
 from typing import Any, NamedTuple
 
 import cv2
@@ -59,6 +60,12 @@ def foreground(images: Pixels, *, root: bool = False) -> NDArray[np.bool_]:
         _, above = cv2.threshold(channel, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
         votes += np.asarray(above, np.uint8).reshape(votes.shape)
     return np.asarray(2 * votes >= images.shape[3])
+
+
+def has_copies(images: Pixels) -> bool:
+    """Whether a channel of `[D, H, W, C]` is the copy of another, as where one is missing."""
+    pairs = combinations(range(images.shape[-1]), 2)
+    return any(np.array_equal(images[..., a], images[..., b]) for a, b in pairs)
 
 
 def statistics(images: Pixels, *, root: bool = False) -> tuple[list[float], list[float]]:

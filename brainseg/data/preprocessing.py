@@ -6,7 +6,6 @@ half that is cached, `scale` what is done when a slice is read, `apply` both.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
-from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from brainseg.data.preprocess import (
     denoise,
     fit_image,
     fit_mask,
+    has_copies,
     statistics,
     undo,
     whole_box,
@@ -119,7 +119,7 @@ class Preprocessing:
     def fit(self, volume: Pixels) -> tuple[Pixels, Geometry]:
         """The half that is cached: uint8 [D, size, size, M], all channels, whatever `intensity`."""
         shape = (volume.shape[1], volume.shape[2])
-        root = self.copies == "root" and _has_copies(volume)
+        root = self.copies == "root" and has_copies(volume)
         box = brain_box(volume, root=root) if self.crop else whole_box(*shape)
         clean = (denoise(image, self.denoise) for image in volume)
         pixels = np.stack([fit_image(image, box, self.pixels) for image in clean])
@@ -197,9 +197,3 @@ class Preprocessing:
         lists = {"channels": values["channels"], "orientation": values.get("orientation", ())}
         values |= {key: tuple(each) for key, each in lists.items()}
         return cls(**values | {"windows": Windows.from_plain(values.get("windows"))})
-
-
-def _has_copies(volume: Pixels) -> bool:
-    channels = volume.shape[-1]
-    pairs = combinations(range(channels), 2)
-    return any(np.array_equal(volume[..., a], volume[..., b]) for a, b in pairs)

@@ -1,6 +1,6 @@
 """What every data set's reader gives: its patients, and their slices as arrays."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -85,7 +85,6 @@ class Slices(NamedTuple):
     ranges: tuple[tuple[float, float], ...] = ()
 
 
-Labels = dict[str, int]
 ALIASES = {"t1": "pre", "t1ce": "post"}  # modalities of BraTS, by the names that LGG has
 
 
@@ -140,30 +139,6 @@ class Reader(Protocol):
         Raises:
             SliceError: If any slice cannot be used; it names them all.
         """
-
-
-def labels_of(bits: Mapping[int, int], known: Sequence[str], chosen: Sequence[str]) -> Labels:
-    """The label that stands for each chosen region where a map has one label a pixel.
-
-    That which is of the fewest regions, then the lowest: of BraTS 2 for wt, 1 for tc, 4 for et.
-
-    Args:
-        bits: the reader's.
-        known: the reader's regions.
-        chosen: some of them.
-
-    Returns:
-        By region, in the order in which to paint them, the widest first.
-    """
-    found = {}
-    for region in chosen:
-        inside = [label for label, of in bits.items() if of >> known.index(region) & 1]
-        found[region] = inside
-    ordered = sorted(found.items(), key=lambda each: -len(each[1]))
-    return {
-        region: min(inside, key=lambda label: (bits[label].bit_count(), label))
-        for region, inside in ordered
-    }
 
 
 def among(key: str, chosen: tuple[str, ...], known: tuple[str, ...]) -> tuple[int, ...]:

@@ -13,6 +13,7 @@ from brainseg.data.grey import to_bytes
 from brainseg.data.pages import pages
 from brainseg.data.pictures import size
 from brainseg.data.reader import Patient, SliceError, Slices
+from brainseg.data.regions import to_bits
 
 Pixels = NDArray[np.uint8]
 Values = NDArray[Any]
@@ -115,14 +116,9 @@ def _slice(
 
 
 def _bits(labels: Values, path: Path, bits: Mapping[int, int]) -> Pixels:
-    values = set(np.unique(labels).tolist())
-    if values <= {0, 255} and 255 not in bits:
-        labels, values = labels // 255, {int(value) // 255 for value in values}
-    if unknown := sorted(values - bits.keys()):
-        raise ValueError(f"{path} has labels {unknown[:5]}; must be of {sorted(bits)}")
-    table = np.zeros(max(bits) + 1, np.uint8)
-    table[list(bits)] = list(bits.values())
-    return np.asarray(table[labels.astype(np.int64)])
+    if set(np.unique(labels).tolist()) <= {0, 255} and 255 not in bits:
+        labels = labels // 255
+    return to_bits(labels, bits, path)
 
 
 def _whole(path: Path) -> Values:

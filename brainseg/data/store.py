@@ -1,19 +1,14 @@
-"""The cache's files: written beside their place, renamed, opened as memory maps.
+"""The cache's files, opened as memory maps; `writer` writes them.
 
-    images.u8     uint8 [N, size, size, C]
-    masks.u8      uint8 [N, size, size], bit k set within region k
-    originals.u1  the masks as they were, one bit a pixel, each region of a slice starting on a byte
-    meta.json     `Meta`, and the bytes of the others
-
-Pixels are appended with plain writes: writing through a memory map would end the process with a
-signal where the disk is full.
+images.u8     uint8 [N, size, size, C]
+masks.u8      uint8 [N, size, size], bit k set within region k
+originals.u1  the masks as they were, one bit a pixel, each region of a slice starting on a byte
+meta.json     `Meta`, and the bytes of the others
 """
 
 import json
 import logging
-import os
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from mmap import mmap
 from pathlib import Path
 from typing import Any
@@ -25,7 +20,6 @@ from brainseg.data.window import Windows
 
 FORMAT = 5
 PIXELS = ("images.u8", "masks.u8", "originals.u1")
-JOURNAL = "journal.jsonl"  # of a cache that is being built
 
 log = logging.getLogger(__name__)
 
@@ -159,66 +153,3 @@ def open_store(folder: Path) -> Store | None:
         for name, shape in zip(PIXELS, shapes, strict=True)
     ]
     return Store(folder, meta, *maps)
-
-
-class Writer:
-    """Appends patients to the files in `folder`, after those that a killed process has written.
-
-    Attributes:
-        done: what `note` was given for each patient that is written.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        written = _journal(folder / JOURNAL)
-        self.done: list[dict[str, Any]] = [entry for entry, _ in written]
-        sizes = written[-1][1] if written else dict.fromkeys(PIXELS, 0)
-        for name, size in sizes.items():
-            (folder / name).touch()
-            os.truncate(folder / name, size)  # what came after the last note
-        self._files = [(folder / name).open("ab") for name in PIXELS]
-        self._notes = (folder / JOURNAL).open("w", encoding="utf-8")
-        self._notes.writelines(json.dumps(note) + "\n" for note in written)
-
-    def __enter__(self) -> "Writer":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for file in (*self._files, self._notes):
-            file.close()
-
-    def add(
-        self, images: NDArray[np.uint8], masks: NDArray[np.uint8], originals: NDArray[np.uint8]
-    ) -> None:
-        """Append one patient: images `[D, size, size, C]`, masks, packed `[D, regions, packed]`."""
-        for file, array in zip(self._files, (images, masks, originals), strict=True):
-            file.write(np.ascontiguousarray(array).data)
-
-    def note(self, entry: dict[str, Any]) -> None:
-        """Say that a patient is written, or has nothing to write; `entry` is plain containers."""
-        for file in self._files:
-            file.flush()
-        sizes = {name: (self._folder / name).stat().st_size for name in PIXELS}
-        self._notes.write(json.dumps([entry, sizes]) + "\n")
-        self._notes.flush()
-
-    def finish(self, meta: Meta) -> None:
-        """Write `meta`, which makes the folder a cache."""
-        for file in self._files:
-            file.flush()
-        sizes = {name: (self._folder / name).stat().st_size for name in PIXELS}
-        text = json.dumps({**asdict(meta), "bytes": sizes})
-        (self._folder / "meta.json").write_text(text)
-        (self._folder / JOURNAL).unlink()
-
-
-def _journal(path: Path) -> list[tuple[dict[str, Any], dict[str, int]]]:
-    """What a killed process has noted, up to a line that is not whole."""
-    found: list[tuple[dict[str, Any], dict[str, int]]] = []
-    with suppress(OSError, ValueError):
-        for line in path.read_text(encoding="utf-8").splitlines():
-            entry, sizes = json.loads(line)
-            if any((path.parent / name).stat().st_size < sizes[name] for name in PIXELS):
-                break
-            found.append((entry, sizes))
-    return found

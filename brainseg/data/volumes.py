@@ -3,7 +3,7 @@
 A file may hold one sequence, or all of them along its last axis.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from brainseg.data.grey import Grey, to_bytes
 from brainseg.data.nifti import affine_of, axes_of, grid, open_nifti, same_grid, turn_of, values_of
 from brainseg.data.reader import Patient, SliceError, Slices
+from brainseg.data.regions import to_bits
 
 Pixels = NDArray[np.uint8]
 
@@ -135,28 +136,4 @@ def _sequences(path: Path, axes: int, windows: Sequence[tuple[float, float]]) ->
 def _mask(path: Path, labels: Mapping[int, int]) -> Pixels:
     image = open_nifti(path)
     values = values_of(image, path)
-    found = np.unique(values)
-    if unknown := [f"{value:g}" for value in found if value not in labels]:
-        known = ", ".join(map(str, sorted(labels)))
-        raise ValueError(f"{path} has labels {', '.join(unknown[:5])}; must be of {known}")
-    table = np.zeros(max(labels) + 1, np.uint8)
-    table[list(labels)] = list(labels.values())
-    return np.asarray(turn_of(image)[0](table[values.astype(np.int64)]))
-
-
-def region_bits(regions: Mapping[str, Collection[int]]) -> dict[int, int]:
-    """Every known label, 0 among them, to the regions that it is of: bit k of the k-th region.
-
-    Raises:
-        ValueError: there are more than eight regions, or none, or a label is no whole number.
-    """
-    labels = sorted({0, *(label for each in regions.values() for label in each)})
-    if not 1 <= len(regions) <= 8 or any(type(label) is not int or label < 0 for label in labels):
-        raise ValueError(
-            f"data.reader.regions={dict(regions)}; must be one to eight regions of whole numbers; "
-            "write data.reader.regions={tumour: [1, 2]}"
-        )
-    return {
-        label: sum(1 << k for k, each in enumerate(regions.values()) if label in each)
-        for label in labels
-    }
+    return np.asarray(turn_of(image)[0](to_bits(values, labels, path)))

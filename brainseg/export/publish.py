@@ -8,7 +8,8 @@ from typing import Any
 from safetensors.torch import save_file
 
 from brainseg.config import instantiate
-from brainseg.data.reader import ALIASES, labels_of
+from brainseg.data.reader import ALIASES
+from brainseg.data.regions import labels_of
 from brainseg.files import write_whole
 from brainseg.inference import THRESHOLD
 from brainseg.predict.published import CARD, FORMAT, LICENCE, TENSORS, digest, plain

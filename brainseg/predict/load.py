@@ -9,7 +9,8 @@ from torch import nn
 from brainseg import hardware
 from brainseg.config import instantiate, refuse_foreign_targets
 from brainseg.data.preprocessing import Preprocessing
-from brainseg.data.reader import ALIASES, Labels, labels_of
+from brainseg.data.reader import ALIASES
+from brainseg.data.regions import Labels, labels_of
 from brainseg.inference import THRESHOLD, Model
 from brainseg.predict.published import OWN, is_published, load_published
 from brainseg.predict.segmenter import Segmenter

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from brainseg.data.grey import to_bytes
 from brainseg.data.preprocessing import Preprocessing
-from brainseg.data.reader import Labels
+from brainseg.data.regions import Labels
 from brainseg.inference import THRESHOLD, Model, predict
 from brainseg.predict.cases import Finder
 from brainseg.predict.scan import FLAIR, Scan, without_small

@@ -28,7 +28,7 @@ def data_state(data: SegmentationDataModule) -> dict[str, Any]:
         "patients": len(data.patients),
         "slices": len(index),
         "tumour_slices": int((index["tumour"] > 0).sum()),
-        "skipped": data.scans.skipped,
+        "skipped": data.scans.meta.skipped,
     }
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from omegaconf import OmegaConf
 from PIL import Image
 
-from brainseg.data import caches, pool, preprocess, store
+from brainseg.data import caches, pool, preprocess, store, writer
 from brainseg.data.cache import Scans
 from brainseg.data.caches import cache_folder
 from brainseg.data.lgg import LGG
@@ -276,11 +276,11 @@ def test_skip_leaves_out_the_faulty_slices_and_says_how_many(
 ) -> None:
     damage(lgg_root)
     scans = make(on_error="skip")
-    assert scans.skipped == 5
+    assert scans.meta.skipped == 5
     assert len(scans.images) == 19 - 4
     assert FIRST not in set(scans.index["patient"])
     assert "left out 5 slices" in caplog.text
-    assert make(on_error="skip").skipped == 5
+    assert make(on_error="skip").meta.skipped == 5
     with pytest.raises(ValueError, match="5 faults"):
         make(on_error="stop")
 
@@ -289,7 +289,7 @@ def test_a_patient_of_another_size_is_a_fault(make: Make, write_lgg: Callable[..
     write_lgg({"TCGA_AA_0000_20000101": 2}, shape=(16, 32))
     with pytest.raises(ValueError, match=r"^2 faults.*\n.*TCGA_AA.*_1.tif: 16x32 pixels"):
         make()
-    assert make(on_error="skip").skipped == 2
+    assert make(on_error="skip").meta.skipped == 2
 
 
 def test_without_any_good_slice_skip_stops_too(make: Make, lgg_root: Path) -> None:
@@ -435,7 +435,7 @@ def test_a_full_disk_ends_in_one_line_and_leaves_nothing(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(store.Writer, "add", full)
+    monkeypatch.setattr(writer.Writer, "add", full)
     with pytest.raises(ValueError, match=r"^data.cache_dir=.*No space left.*BRAINSEG_CACHE$"):
         make(size=16)
     assert sorted(path for path in (tmp_path / "cache").iterdir() if path.is_dir()) == [

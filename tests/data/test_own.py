@@ -150,7 +150,7 @@ def test_each_fault_is_named_with_its_path_and_the_others_are_read(tmp_path: Pat
     for k, line in enumerate(
         (
             "a_2_image.png is 1x40x40x1 and its mask 1x36x40x1",
-            "a_3_mask.png has labels [7]",
+            "a_3_mask.png has labels 7",
             "a_4_image.png is no picture",
             "a_5_mask.png has 3 channels",
             "its alpha channel is left",
