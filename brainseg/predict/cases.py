@@ -12,13 +12,9 @@ from brainseg.predict import pictures
 from brainseg.predict.marks import is_dicom
 from brainseg.predict.scan import FLAIR, Scan
 from brainseg.predict.sequences import Named, named
+from brainseg.predict.volume import not_used, read_volume
 
 _NUMBERED = re.compile(r"^(?P<case>.+)_(?P<number>\d+)$")
-_NOT_USED = {
-    "mask": "a mask, by its name",
-    "t2": "T2, which these weights do not know",
-    "numbered": "a sequence by its number; say which, as --order flair pre post",
-}
 
 
 @dataclass(frozen=True)
@@ -114,8 +110,8 @@ class Finder:
                 cases.append(self.alone(path))
             elif not said.ending:
                 left_out[str(path)] = "no scan, by its name"
-            elif said.ending.startswith(".nii") and self._unused([said.sequence]):
-                left_out[str(path)] = _NOT_USED[said.sequence]
+            elif said.ending.startswith(".nii") and (why := not_used(said.sequence, self.known)):
+                left_out[str(path)] = why
             elif said.ending.startswith(".nii"):
                 sequence = said.sequence or FLAIR
                 if sequence in volumes[said.case]:
@@ -164,33 +160,8 @@ class Finder:
 
     def _volume(self, name: str, files: Mapping[str, Sequence[Path]]) -> Case:
         every = tuple(_files(path for paths in files.values() for path in paths))
-        return Case(name, every, partial(self._read_volume, name, files))
-
-    def _unused(self, sequences: Iterable[str]) -> list[str]:
-        unknown = {"t2"} - {*self.known} if FLAIR in self.known else set()
-        return [each for each in sequences if each in {"mask", "numbered"} | unknown]
-
-    def _read_volume(self, name: str, files: Mapping[str, Sequence[Path]]) -> Scan:
-        for sequence in self._unused(files):
-            raise ValueError(f"{files[sequence][0]} is {_NOT_USED[sequence]}; give FLAIR")
-        main = FLAIR
-        if FLAIR not in self.known:  # weights of another organ: all that they know, by its name
-            main, alone = self.known[0], len(self.known) == len(files) == 1
-            files = {main: next(iter(files.values()))} if alone else files
-            if set(self.known) not in (set(files), set(self.order)):
-                main = FLAIR  # what a lone volume is called: `known_as` says what it is
-        if main not in files and not self.order:
-            found = ", ".join(f"{paths[0]} is {sequence}" for sequence, paths in files.items())
-            remedy = "name it ..._flair, or give --flair FILE"
-            if FLAIR not in self.known:
-                remedy = f"the weights know {', '.join(self.known)}: give all, named so"
-            raise ValueError(f"{name} has no {main.upper()} ({found}); {remedy}")
-        from brainseg.predict import nifti  # nibabel
-
-        windows = dict(zip(self.known, self.windows, strict=False))
-        return nifti.read(
-            name, files, main=main, order=self.order, resample=self.resample, windows=windows
-        )
+        read = partial(read_volume, name, files, self.known, order=self.order)
+        return Case(name, every, partial(read, resample=self.resample, windows=self.windows))
 
 
 def _files(paths: Iterable[Path]) -> Iterable[Path]:

@@ -54,7 +54,7 @@ def read(
     for sequence, paths in files.items():
         images |= _open(sequence, paths, order if len(files) == 1 else ())
     if main not in images:
-        raise ValueError(f"--order {' '.join(order)} has no {main}, which is needed")
+        raise ValueError(f"{name} has no {main.upper()} but {', '.join(images)}; give it too")
     files = {sequence: files.get(sequence, next(iter(files.values()))) for sequence in images}
     flair = images[main]
     notes: list[str] = []

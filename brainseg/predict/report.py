@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from brainseg.files import write_whole
-from brainseg.predict.scan import Scan, bounds
+from brainseg.predict.scan import FLAIR, Scan, bounds
 
 REPORT, STATISTICS = "report.json", "statistics.csv"
 _OF_A_MASK = ("pixels", "ml", "components", "box", "slices_with_tumour")
@@ -59,6 +59,27 @@ def _of_a_mask(scan: Scan, mask: NDArray[np.bool_]) -> dict[str, Any]:
         else None,  # first and last slice, row and column, from 0, as the preview shows them
         "slices_with_tumour": int(inside.any((1, 2)).sum()),
     }
+
+
+def told(entry: Mapping[str, Any]) -> list[str]:
+    """What the command says of a case that is done."""
+    used = "; ".join(
+        f"{name} = {Path(paths[0]).name}" for name, paths in entry["sequences"].items()
+    )
+    if entry["missing"]:
+        stand_in = "FLAIR" if entry["main"] == FLAIR else entry["main"]
+        used += f"; {stand_in} stands in for {', '.join(entry['missing'])}"
+    size, parts = _size(entry), entry["regions"]
+    if len(parts) > 1:
+        size += f" ({', '.join(f'{name} {_size(each)}' for name, each in parts.items())})"
+    found = f"{size} in {entry['components']} parts, {entry['slices_with_tumour']} slices"
+    found = found if entry["pixels"] else "no tumour found"
+    lines = [used, *entry["notes"], f"written: {entry['written'][0]}"]
+    return [f"{entry['name']}: {found}, {entry['seconds']} s", *(f"    {line}" for line in lines)]
+
+
+def _size(found: Mapping[str, Any]) -> str:
+    return f"{found['ml']:.1f} ml" if "ml" in found else f"{found['pixels']} pixels"
 
 
 def statistics(folder: Path, cases: Sequence[Mapping[str, Any]]) -> Path:

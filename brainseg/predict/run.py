@@ -20,7 +20,6 @@ from brainseg.predict.cases import Case
 from brainseg.predict.dicomseg import NEEDED, write_dicom_seg
 from brainseg.predict.features import unlike
 from brainseg.predict.load import load
-from brainseg.predict.scan import FLAIR
 from brainseg.predict.segmenter import Segmenter, calibrated
 
 USE = "research only, not a medical device"
@@ -141,7 +140,8 @@ def _case(
             return before | {"again": True}
         entry |= _segment(case, segmenter, options)
         entry["seconds"] = _since(start)
-        _tell(entry)
+        for line in report.told(entry):
+            say(line)
     except (ValueError, OSError, MemoryError, RuntimeError) as error:
         entry["failed"] = reason(error).splitlines()[0]
         say(f"{case.name}: FAILED: {entry['failed']}")
@@ -181,26 +181,6 @@ def _segment(case: Case, segmenter: Segmenter, options: argparse.Namespace) -> d
 
 def _there(before: dict[str, Any]) -> bool:
     return "failed" not in before and all(Path(path).is_file() for path in before["written"])
-
-
-def _tell(entry: dict[str, Any]) -> None:
-    used = "; ".join(
-        f"{name} = {Path(paths[0]).name}" for name, paths in entry["sequences"].items()
-    )
-    if entry["missing"]:
-        stand_in = "FLAIR" if entry["main"] == FLAIR else entry["main"]
-        used += f"; {stand_in} stands in for {', '.join(entry['missing'])}"
-    size = _size(entry)
-    if len(entry["regions"]) > 1:
-        size += " (" + ", ".join(f"{n} {_size(each)}" for n, each in entry["regions"].items()) + ")"
-    found = f"{size} in {entry['components']} parts, {entry['slices_with_tumour']} slices"
-    say(f"{entry['name']}: {found if entry['pixels'] else 'no tumour found'}, {entry['seconds']} s")
-    for line in (used, *entry["notes"], f"written: {entry['written'][0]}"):
-        say(f"    {line}")
-
-
-def _size(found: dict[str, Any]) -> str:
-    return f"{found['ml']:.1f} ml" if "ml" in found else f"{found['pixels']} pixels"
 
 
 def _since(start: float) -> float:

@@ -13,12 +13,14 @@ from tqdm import tqdm
 from brainseg.data.brats import GRADES, BraTS
 from brainseg.data.phantom.anatomy import DEEP, GREY, SULCUS, VESSEL, WHITE, Head, draw_head, noise
 from brainseg.data.phantom.folder import check, drawn
-from brainseg.data.reader import Found
+from brainseg.data.reader import Found, Patient, Slices
+from brainseg.data.regions import region_bits
 
 __all__ = ["BraTSPhantom"]
 
 FORMAT = 1  # of the volumes: changes whenever the same arguments give other voxels
 SEQUENCES = ("flair", "t1", "t1ce", "t2")
+FILES = {name: (f"_{name}",) for name in SEQUENCES}
 REGIONS = {"wt": (1, 2, 4), "tc": (1, 4), "et": (4,)}
 NECROSIS, EDEMA, ENHANCING = 1, 2, 4
 # Grey of each sequence. In anatomy's order: air, scalp, bone, CSF, sulcus, grey, white, deep grey,
@@ -36,7 +38,7 @@ _FIRST = TISSUES.shape[1] - 3  # column of necrosis
 AFFINE = np.diag([-1.0, -1.0, 1.0, 1.0])  # 1 mm; columns to the left, rows to the back
 
 
-class BraTSPhantom(BraTS):
+class BraTSPhantom:
     """Synthetic patients in the layout of BraTS 2020, written once as NIfTI that `BraTS` reads.
 
     Sequences flair, t1, t1ce, t2 in int16; regions wt, tc, et; 1 mm. One in four patients has no
@@ -53,6 +55,13 @@ class BraTSPhantom(BraTS):
         ValueError: an argument is out of range.
     """
 
+    modalities: tuple[str, ...] = SEQUENCES
+    regions: tuple[str, ...] = tuple(REGIONS)
+    bits = region_bits(REGIONS)
+    stand_in: str | None = BraTS.stand_in
+    same_size = False
+    layout = BraTS(files=FILES, labels=("_seg",), regions=REGIONS)  # which reads what was drawn
+    settings = ""  # all of them are in the name of the folder that they are drawn into
     licence = "as these drawings, which are nobody's"
     limits = ("synthetic brains: nothing of a patient was learnt",)
 
@@ -65,11 +74,8 @@ class BraTSPhantom(BraTS):
         seed: int = 0,
     ) -> None:
         check(patients, slices, size, seed)
-        files = {name: (f"_{name}",) for name in SEQUENCES}
-        super().__init__(files=files, labels=("_seg",), regions=REGIONS)
         self.patients, self.slices = patients, (slices[0], slices[1])
         self.size, self.seed = size, seed
-        self.layout = BraTS(files=files, labels=("_seg",), regions=REGIONS)
 
     def find(self, root: str | Path | None = None) -> Found:
         """The phantoms, after writing them the first time.
@@ -82,7 +88,15 @@ class BraTSPhantom(BraTS):
         """
         fewest, most = self.slices
         name = f"brats-{self.patients}x{fewest}-{most}-{self.size}px-seed{self.seed}-v{FORMAT}"
-        return super().find(drawn(root, name, self._write))
+        return self.layout.find(drawn(root, name, self._write))
+
+    def shape(self, patient: Patient) -> tuple[int, int] | None:
+        """As `BraTS.shape`."""
+        return self.layout.shape(patient)
+
+    def read(self, patient: Patient) -> Slices:
+        """As `BraTS.read`."""
+        return self.layout.read(patient)
 
     def draw(self, number: int) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
         """Patient `number`, counted from 0: sequences [4, D, H, W], and labels [D, H, W]."""
