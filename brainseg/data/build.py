@@ -138,8 +138,7 @@ def _prepare(
         if not patient.slices:
             return None, problems
         images, masks, affine, ranges = reader.read(patient)
-    if usual is not None and images.shape[1:3] != usual:
-        wrong = f"{images.shape[1]}x{images.shape[2]} pixels, most patients {usual[0]}x{usual[1]}"
+    if wrong := _other_size(images.shape[1], images.shape[2], usual, packed):
         return None, [*problems, *([f"{path}: {wrong}"] for path in patient.images)]
     blank = [checks.is_blank(image) for image in images]
     if odd := checks.implausible(patient, images, masks, blank):
@@ -171,6 +170,13 @@ def _prepare(
     digests = [(checks.sha256(i), checks.sha256(m)) for i, m in zip(images, masks, strict=True)]
     record = _Record(meta, patient.images, digests)
     return _Volume(record, fitted, preprocessing.fit_masks(masks, geometry), flat), problems
+
+
+def _other_size(height: int, width: int, usual: Shape | None, packed: int) -> str:
+    if usual is not None and (height, width) != usual:
+        return f"{height}x{width} pixels, most patients {usual[0]}x{usual[1]}"
+    larger = height * width > 8 * packed  # where the slices that were measured are damaged
+    return f"{height}x{width} pixels, larger than the patient's other slices" if larger else ""
 
 
 def _fingerprint(records: list[_Record]) -> str:

@@ -106,6 +106,9 @@ class Decathlon:
         bar = tqdm(said["training"], "reading headers", unit="patient", delay=2, disable=None)
         for entry in bar:
             image, labels = (folder / PurePosixPath(entry[key]) for key in ("image", "label"))
+            if image in listed:
+                problems.append(f"{image}: is listed twice in {LIST}")
+                continue
             listed |= {image, labels}
             if absent := [path for path in (image, labels) if not path.is_file()]:
                 problems += [f"{path}: is listed in {LIST}, and is not there" for path in absent]

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from brainseg.data import stacks, volumes
 from brainseg.data.folders import left_out
-from brainseg.data.pages import pages
 from brainseg.data.patterns import NIFTI, PLACE, Key, Pair, Pattern, paired
 from brainseg.data.reader import Found, Patient, Slices
 from brainseg.data.regions import region_bits
@@ -65,6 +64,11 @@ class Own:
     ) -> None:
         modalities = ["image"] if modalities is None else modalities
         named = isinstance(modalities, Mapping)
+        if not modalities or len(set(modalities)) < len(modalities):
+            raise ValueError(
+                f"data.reader.modalities={list(modalities)}; must be names, each once; set "
+                "data.reader.modalities=[pre,flair,post]"
+            )
         if table is None and named != (PLACE in images):
             raise ValueError(
                 f"data.reader.images={images}; must have {PLACE} where each modality has files of "
@@ -135,14 +139,10 @@ class Own:
         return Found(patients, problems, notes + left_out(top, [], [], system), "", top)
 
     def shape(self, patient: Patient) -> tuple[int, int] | None:
-        """Height and width of the patient's slices."""
+        """Height and width of most of the patient's slices, by their headers."""
         if patient.images[0].name.endswith(NIFTI):
             return volumes.shape(patient)
-        try:
-            height, width = pages(patient.masks[0], [])[0].shape[:2]
-        except ValueError:
-            return None
-        return height, width
+        return stacks.shape(patient)
 
     def read(self, patient: Patient) -> Slices:
         """Images [D, H, W, C], each channel brought to bytes, and masks [D, H, W].
@@ -172,7 +172,7 @@ class Own:
         if self.patient is not None:
             found = self.patient.search(path.relative_to(top).as_posix())
             return (found[1] if found and found[1] else stem), int(said[2]) if said else 0
-        if said is None or path.name.endswith(NIFTI):
+        if said is None or path.name.endswith(NIFTI) or stacks.is_stack(path):
             return stem or path.parent.name, 0
         return said[1] or path.parent.name, int(said[2])
 
@@ -182,6 +182,9 @@ class Own:
         first = slices[0][1]
         each = [[pair[key] for key in self.files] for _, pair in slices]
         nifti = [pair["mask"].name.endswith(NIFTI) for _, pair in slices]
+        if any(nifti) and len(self.modalities) > len(self.files):
+            what = f"a volume is one channel, not {', '.join(self.modalities)}"
+            return None, [f"{each[0][0]}: {what}; give each a file of its own, by {PLACE}"]
         if all(nifti) and len(slices) == 1:
             return volumes.patient(name, "", each[0], first["mask"])
         masks = [pair["mask"] for _, pair in slices]

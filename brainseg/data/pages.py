@@ -1,7 +1,11 @@
 """Pictures of any depth as arrays, page by page; what is left out of one is noted."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from threading import Lock
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +13,13 @@ from PIL import Image, ImageSequence
 
 SMALLEST = 32  # pixels of a side
 _GREY = ("1", "L", "I", "F")
+_HEADERS = Lock()  # Python's warnings are those of all threads, and here they are errors
+
+
+def header(path: Path) -> tuple[int, int, int]:
+    """Pages, height and width of a picture; `ValueError` where it is none."""
+    with _opened(path) as (picture, count):
+        return count, picture.height, picture.width
 
 
 def pages(path: Path, notes: list[str]) -> list[NDArray[np.generic]]:
@@ -21,12 +32,22 @@ def pages(path: Path, notes: list[str]) -> list[NDArray[np.generic]]:
     Raises:
         ValueError: it is no picture, is damaged or too small, or has other channels.
     """
+    with _opened(path) as (picture, _):
+        width, height = picture.size
+        if min(width, height) < SMALLEST:
+            raise ValueError(f"{path} is {width}x{height} pixels; at least {SMALLEST} a side")
+        return [_channels(page, path, notes) for page in ImageSequence.Iterator(picture)]
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Any, int]]:
+    """A picture and how many pages it has; a page whose header is damaged would be left out."""
     try:
-        with warnings.catch_warnings(action="error"), Image.open(path) as picture:
-            width, height = picture.size
-            if min(width, height) < SMALLEST:
-                raise ValueError(f"{path} is {width}x{height} pixels; at least {SMALLEST} a side")
-            return [_channels(page, path, notes) for page in ImageSequence.Iterator(picture)]
+        with ExitStack() as stack:
+            with _HEADERS, warnings.catch_warnings(action="error"):
+                picture = stack.enter_context(Image.open(path))
+                count = int(getattr(picture, "n_frames", 1))
+            yield picture, count
     except Exception as error:  # Pillow raises a dozen kinds
         if str(path) in str(error) and isinstance(error, ValueError):
             raise

@@ -2,15 +2,15 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from brainseg.data.grey import to_bytes
-from brainseg.data.pages import pages
+from brainseg.data.pages import header, pages
 from brainseg.data.pictures import size
 from brainseg.data.reader import Patient, SliceError, Slices
 from brainseg.data.regions import to_bits
@@ -38,11 +38,29 @@ def patient(
     if len(numbers) > 1:
         return Patient(name, "", tuple(numbers), each, tuple(masks), more), []
     try:
-        count = pages_of(masks[0])
-    except OSError as error:
-        return None, [f"{masks[0]}: is no picture that can be read ({error})"]
+        count, *_ = header(masks[0])
+    except ValueError as error:
+        return None, [str(error)]
     slices = tuple(range(count)) if count > 1 else tuple(numbers)
     return Patient(name, "", slices, each * count, (masks[0],) * count, more), []
+
+
+def is_stack(path: Path) -> bool:
+    """Whether a picture has several pages; of one that is damaged reading says so."""
+    try:
+        return header(path)[0] > 1
+    except ValueError:
+        return False
+
+
+def shape(patient: Patient) -> tuple[int, int] | None:
+    """Height and width of most of its slices, by the headers of the masks."""
+    sizes: Counter[tuple[int, int]] = Counter()
+    for path in dict.fromkeys(patient.masks):
+        with suppress(ValueError):  # which reading says
+            _, height, width = header(path)
+            sizes[height, width] += 1
+    return sizes.most_common(1)[0][0] if sizes else None
 
 
 def read(
@@ -69,6 +87,8 @@ def read(
         start = patient.volumes.index(image)
         try:
             parts[k] = _slice(patient.volumes[start : start + width], mask, modalities, bits)
+            if len(parts[k][0]) > 1 and not stack:
+                raise ValueError(f"{image} has several pages, and its patient several files")
         except ValueError as error:
             problems[k] = [str(error)]
     usual = Counter(values.shape[1:3] for values, _ in parts.values()).most_common(1)
@@ -92,27 +112,22 @@ def read(
     return Slices(images, masks[rows], None, ranges)
 
 
-def pages_of(path: Path) -> int:
-    """How many pages a picture has; `OSError` where it is none."""
-    with Image.open(path) as picture:
-        return int(getattr(picture, "n_frames", 1))
-
-
 def _slice(
     files: Sequence[Path], path: Path, modalities: Sequence[str], bits: Mapping[int, int]
 ) -> tuple[Values, Pixels]:
     """Pages of an image [P, H, W, C], and of its mask [P, H, W]."""
-    image = np.concatenate([_whole(file) for file in files], axis=-1)
-    labels = _whole(path)
+    parts, labels = [_whole(file) for file in files], _whole(path)
     if labels.shape[-1] > 1:
         raise ValueError(f"{path} has {labels.shape[-1]} channels; must be one of labels")
-    if image.shape[:3] != labels.shape[:3] or image.shape[-1] != len(modalities):
-        found = ("x".join(map(str, each.shape)) for each in (image, labels))
-        raise ValueError(
-            f"{files[0]} is {next(found)} and its mask {next(found)} (pages, height, width, "
-            f"channels); must be alike, with channels {', '.join(modalities)}"
-        )
-    return image, _bits(labels[..., 0], path, bits)
+    wanted = len(modalities) // len(files)
+    for file, part in zip(files, parts, strict=True):
+        if part.shape != (*labels.shape[:3], wanted):
+            found, its = ("x".join(map(str, each.shape)) for each in (part, labels))
+            raise ValueError(
+                f"{file} is {found} and its mask {its} (pages, height, width, channels); must be "
+                f"alike, with channels {', '.join(modalities)}"
+            )
+    return np.concatenate(parts, axis=-1), _bits(labels[..., 0], path, bits)
 
 
 def _bits(labels: Values, path: Path, bits: Mapping[int, int]) -> Pixels:

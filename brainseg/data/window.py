@@ -54,16 +54,22 @@ def measure(reader: Reader, patients: Sequence[Patient]) -> Windows:
             "set data.intensity=zscore"
         )
 
+    why = "no voxel is labelled"
+    nothing = np.empty((0, len(reader.modalities)), np.float32)
+
     def sample(patient: Patient) -> NDArray[np.float32]:
+        nonlocal why
         try:
             found: NDArray[np.float32] = foreground(patient)
-        except (SliceError, ValueError):  # which is told when it is read for the cache
-            return np.empty((0, len(reader.modalities)), np.float32)
+        except (SliceError, ValueError) as error:  # which is told when it is read for the cache
+            why = str(error)
+            return nothing
+        found = found[np.isfinite(found).all(axis=1)]  # else likewise
         return found[:: max(1, len(found) // ENOUGH)]
 
-    values = np.concatenate(list(each(sample, patients, "measuring intensities")))
+    values = np.concatenate([nothing, *each(sample, patients, "measuring intensities")])
     if not len(values):
-        raise ValueError("data.intensity=ct; no voxel is labelled; set data.intensity=zscore")
+        raise ValueError(f"data.intensity=ct; {why}; mend it, or set data.intensity=zscore")
     low, high = np.percentile(values, EDGES, axis=0)
     high = np.where(high > low, high, low + 1)
     scaled = (values.clip(low, high) - low) * 255 / (high - low)

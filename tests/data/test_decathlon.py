@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -15,6 +16,7 @@ import brainseg
 from brainseg.config import compose, instantiate
 from brainseg.data.cache import Scans
 from brainseg.data.decathlon import TASKS, Decathlon
+from brainseg.data.window import measure
 from brainseg.predict.__main__ import main as predict
 from brainseg.training.fit import fit
 from tests.conftest import plain, tiny_cell
@@ -85,6 +87,16 @@ def test_what_is_listed_and_not_there_is_named(tmp_path: Path) -> None:
     found = Decathlon(task="Task04_Hippocampus").find(folder)
     assert len(found.patients) == 3
     assert "labelsTr/case_002.nii.gz: is listed in dataset.json" in found.problems[0]
+
+
+def test_a_patient_that_is_listed_twice_is_named(tmp_path: Path) -> None:
+    folder = task(tmp_path)
+    said = json.loads((folder / "dataset.json").read_text())
+    said["training"].append(said["training"][0])
+    (folder / "dataset.json").write_text(json.dumps(said))
+    found = Decathlon(task="Task04_Hippocampus").find(folder)
+    assert len(found.patients) == 4
+    assert found.problems[0].endswith("is listed twice in dataset.json")
 
 
 def test_another_tasks_list_and_a_broken_one_are_refused(tmp_path: Path) -> None:
@@ -191,6 +203,20 @@ def test_the_window_of_ct_is_that_of_the_labelled_voxels_of_all(tmp_path: Path) 
     assert plainly.fingerprint != scans.fingerprint  # other bytes, and a cache of their own
     with pytest.raises(ValueError, match="wants volumes of CT, which Phantom has none of"):
         instantiate(compose(["data=phantom", "data.intensity=ct"]).data).prepare()
+
+
+def test_what_is_not_finite_is_no_part_of_a_window(tmp_path: Path) -> None:
+    folder = ct(tmp_path)
+    path = sorted((folder / "imagesTr").iterdir())[0]
+    image: Any = nib.load(path)
+    values = np.asarray(image.dataobj).astype(np.float32)
+    values[np.asarray(nib.load(folder / "labelsTr" / path.name).dataobj) > 0] = np.nan
+    nib.save(nib.Nifti1Image(values, image.affine), path)
+    reader = Decathlon(task="Task09_Spleen")
+    patients = reader.find(tmp_path).patients
+    assert np.isfinite(measure(reader, patients).bounds).all()
+    with pytest.raises(ValueError, match=r"data.intensity=ct; no voxel is labelled"):
+        measure(reader, [])
 
 
 def test_a_new_ct_is_read_by_the_window_of_the_training(

@@ -1,5 +1,7 @@
 """Folders of one's own, laid out in the ways that people lay them out."""
 
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from brainseg.config import compose, instantiate
 from brainseg.data.cache import Scans
 from brainseg.data.lgg import LGG
 from brainseg.data.own import Own
+from brainseg.data.pages import header
 from brainseg.data.reader import SliceError
 from brainseg.training.build import build_data
 from tests.conftest import plain
@@ -107,6 +110,51 @@ def test_the_pages_of_a_tiff_are_slices(tmp_path: Path) -> None:
     assert reader.shape(patient) == (36, 40)
 
 
+def test_a_numbered_stack_is_a_patient_and_two_of_one_are_refused(tmp_path: Path) -> None:
+    for k in range(2):
+        picture(tmp_path / f"scan_{k}_image.tif", *[grey() for _ in range(3)])
+        picture(tmp_path / f"scan_{k}_mask.tif", *[mask()] * 3)
+    assert names(own().find(tmp_path)) == [("scan_0", 3), ("scan_1", 3)]
+    reader = own(patient="(scan)")
+    (patient,) = reader.find(tmp_path).patients
+    with pytest.raises(SliceError, match="has several pages, and its patient several files"):
+        reader.read(patient)
+
+
+def test_the_size_is_that_of_most_slices_where_the_first_is_damaged(tmp_path: Path) -> None:
+    for k in range(4):
+        picture(tmp_path / f"a_{k}_image.png", grey(size=(40, 36)))
+        picture(tmp_path / f"a_{k}_mask.png", mask(size=(40, 36)))
+    picture(tmp_path / "a_0_mask.png", mask(size=(33, 33)))
+    reader = own()
+    assert reader.shape(reader.find(tmp_path).patients[0]) == (40, 36)
+    (tmp_path / "a_0_mask.png").write_text("no picture")
+    scans = Scans(reader, root=tmp_path, size=32, on_error="skip", cache_dir=tmp_path / "cache")
+    scans.prepare()
+    assert scans.original_masks([0]).shape[2:] == (40, 36)
+
+
+def test_volumes_have_one_channel_and_files_of_modalities_are_alike(tmp_path: Path) -> None:
+    nib.save(nib.Nifti1Image(np.ones((40, 36, 3)), np.eye(4)), tmp_path / "a_image.nii.gz")
+    nib.save(nib.Nifti1Image(np.ones((40, 36, 3)), np.eye(4)), tmp_path / "a_mask.nii.gz")
+    (problem,) = own(modalities=["r", "g", "b"]).find(tmp_path).problems
+    assert "a volume is one channel, not r, g, b; give each a file of its own" in problem
+    picture(tmp_path / "p" / "a_r.tif", grey(), grey())
+    picture(tmp_path / "p" / "a_g.tif", grey())
+    picture(tmp_path / "p" / "a_mask.tif", mask(), mask())
+    reader = own(images="*_MODALITY.tif", masks="*_mask.tif", modalities={"r": "r", "g": "g"})
+    with pytest.raises(SliceError, match=r"a_g.tif is 1x36x40x1 and its mask 2x36x40x1"):
+        reader.read(reader.find(tmp_path / "p").patients[0])
+
+
+def test_pictures_read_in_threads_leave_pythons_warnings_as_they_were(tmp_path: Path) -> None:
+    paths = [picture(tmp_path / f"{k}.tif", grey(), grey()) for k in range(40)]
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(8) as pool:
+        assert {header(path) for path in paths} == set(pool.map(header, paths * 20))
+    assert list(warnings.filters) == before
+
+
 def test_volumes_in_nnunets_layout(tmp_path: Path) -> None:
     for name in ("case_001", "case_002"):
         for k in range(2):
@@ -167,6 +215,8 @@ def test_each_fault_is_named_with_its_path_and_the_others_are_read(tmp_path: Pat
         ({"patient": "("}, "is no pattern"),
         ({"patient": "a+"}, "must have a group"),
         ({"modalities": {"flair": "0000"}}, r"must have MODALITY"),
+        ({"modalities": []}, r"data.reader.modalities=\[\]; must be names, each once"),
+        ({"modalities": ["a", "a"]}, "must be names, each once"),
         ({"images": "*_MODALITY.png"}, r"must have MODALITY"),
         ({"regions": {}}, "must be one to eight regions"),
     ],

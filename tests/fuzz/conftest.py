@@ -4,8 +4,8 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-QUICK = {"data": 15, "words": 15, "runs": 15}
-LONG = {"data": 10000, "words": 2500, "runs": 2500}
+QUICK = {"data": 15, "own": 15, "words": 15, "runs": 15}
+LONG = {"data": 10000, "own": 4000, "words": 2500, "runs": 2500}
 
 settings.register_profile(
     "brainseg",
