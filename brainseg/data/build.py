@@ -41,9 +41,8 @@ class _Record:
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> "_Record":
-        files, digests = plain["files"], plain["digests"]
-        pairs = [(image, mask) for image, mask in digests]
-        return cls(PatientMeta.from_plain(plain["meta"]), tuple(map(Path, files)), pairs)
+        pairs = [(image, mask) for image, mask in plain["digests"]]
+        return cls(PatientMeta.from_plain(plain["meta"]), tuple(map(Path, plain["files"])), pairs)
 
 
 @dataclass(frozen=True)
@@ -96,8 +95,7 @@ def build(
         ):
             if volume is not None:
                 writer.add(volume.images, volume.masks, volume.originals)
-            record = None if volume is None else volume.record.plain()
-            entry: dict[str, Any] = {"record": record, "wrong": wrong}
+            entry: dict[str, Any] = {"record": volume and volume.record.plain(), "wrong": wrong}
             writer.note(entry)
             writer.done.append(entry)
         for entry in writer.done:

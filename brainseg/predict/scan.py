@@ -67,7 +67,8 @@ class Scan:
         if len(self.sequences) != len(channels) and not grey_picture:
             raise ValueError(
                 f"{self.name} has {', '.join(self.sequences)}; the weights know "
-                f"{', '.join(channels)}: give a picture with these channels, or use Python"
+                f"{', '.join(channels)}: name a file for each (..._{channels[-1]}), or give a "
+                "picture with these channels"
             )
         new = dict(zip(self.sequences, channels, strict=False))
         sequences = {new[name]: each for name, each in self.sequences.items()}

@@ -26,6 +26,6 @@ def test_the_channels_of_a_picture_are_those_of_the_weights_in_their_order() -> 
 
 def test_what_the_weights_know_by_no_name_is_refused() -> None:
     scan = Scan("case", {"flair": PIXELS}, {}, spacing=(1, 1, 1))
-    with pytest.raises(ValueError, match="case has flair; the weights know t2, adc: give a"):
+    with pytest.raises(ValueError, match="case has flair; the weights know t2, adc: name a file"):
         scan.known_as(["t2", "adc"])
     assert scan.known_as(["pre", "flair"]) is scan
