@@ -150,6 +150,12 @@ def refuse_foreign_targets(config: dict[str, Any]) -> None:
             )
 
 
+def rebuilt(node: dict[str, Any]) -> Any:
+    """As `instantiate`, of what came with a file; `refuse_foreign_targets` comes first."""
+    refuse_foreign_targets({"node": node})
+    return instantiate(node)
+
+
 def _texts(node: Any, key: Any = None) -> Iterator[tuple[Any, Any]]:
     """Every leaf with the key it lies under, and every `_target_` whatever it is."""
     if isinstance(node, dict):

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from brainseg.config import instantiate
+from brainseg.config import rebuilt
 from brainseg.data.cache import Scans
 from brainseg.data.reader import ALIASES
 from brainseg.evaluate.calibration import (
@@ -26,6 +26,7 @@ from brainseg.predict.features import features
 from brainseg.predict.load import load
 from brainseg.predict.scan import FLAIR, Scan
 from brainseg.predict.segmenter import Segmenter, calibrated
+from brainseg.runs.checkpoint import load_checkpoint
 from brainseg.runs.folder import LAST, RunFolder
 
 PREPROCESSING: Any = {"copies": "root"}  # what published weights do that a run does not:
@@ -58,7 +59,7 @@ def out_of_fold(cells: Sequence[RunFolder]) -> dict[str, Any]:
                 f"{cell.path} segments {', '.join(segmenter.regions)}; folds are scored on one "
                 "region: export a run, or train with data.regions=[one]"
             )
-        config = cell.config or {}
+        config = load_checkpoint(cell.path / LAST)["config"]
         val = [
             _histogram(segmenter, [scan], target)
             for scan, target in patients(config, members["val"])
@@ -93,7 +94,7 @@ def patients(
     config: dict[str, Any], names: Collection[str]
 ) -> Iterator[tuple[Scan, NDArray[np.bool_]]]:
     """Patients as they lie on the disk, sequences as weights name them, with their masks."""
-    scans: Scans = instantiate(config["data"])
+    scans: Scans = rebuilt(config["data"])
     scans.prepare()  # with a CT, whose windows the reader then has
     known = {each.name: each for each in scans.reader.find(scans.root).patients}
     if absent := sorted(set(names) - known.keys()):

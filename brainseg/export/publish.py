@@ -7,7 +7,7 @@ from typing import Any
 
 from safetensors.torch import save_file
 
-from brainseg.config import instantiate
+from brainseg.config import rebuilt
 from brainseg.data.reader import ALIASES
 from brainseg.data.regions import labels_of
 from brainseg.files import write_whole
@@ -64,7 +64,7 @@ def _cells(sweep: Path) -> tuple[RunFolder, list[RunFolder]]:
     """The cell that all patients trained, and the folds of the same recipe."""
     cells = [RunFolder(path.parent) for path in sorted(sweep.glob(f"*/{METRICS}"))]
     everyone = [each for each in cells if each.choices.get("split") == "all"]
-    folds = [each for each in cells if ((each.config or {})["split"].get("fold")) is not None]
+    folds = [each for each in cells if (each.config or {}).get("split", {}).get("fold") is not None]
     if len(everyone) != 1 or len(everyone) + len(folds) != len(cells) or len(folds) < 2:
         raise ValueError(
             f"{sweep} has {len(folds)} folds and {len(everyone)} cells of split=all among "
@@ -82,8 +82,17 @@ def _recipe(cell: RunFolder) -> str:
 
 
 def _card(run: RunFolder, which: str) -> dict[str, Any]:
-    metrics, config = run.required_metrics, run.config or {}
-    reader = instantiate(config["data"]["reader"])
+    metrics, checkpoint = run.required_metrics, load_checkpoint(run.path / which)
+    try:
+        return _said(run, metrics, checkpoint)
+    except (KeyError, TypeError, AttributeError) as error:  # of what broken files may hold
+        why = f"{type(error).__name__}: {error}"
+        raise ValueError(f"{run.path} cannot be given away ({why}); train it again") from error
+
+
+def _said(run: RunFolder, metrics: dict[str, Any], checkpoint: dict[str, Any]) -> dict[str, Any]:
+    config = checkpoint["config"]
+    reader = rebuilt(config["data"]["reader"])
     regions = list(config["data"].get("regions") or reader.regions)
     return {
         "format": FORMAT,
@@ -93,7 +102,7 @@ def _card(run: RunFolder, which: str) -> dict[str, Any]:
         "channels": [ALIASES.get(each, each) for each in reader.modalities],
         "regions": regions,
         "labels": labels_of(reader.bits, reader.regions, regions),
-        "preprocessing": load_checkpoint(run.path / which)["preprocessing"],
+        "preprocessing": checkpoint["preprocessing"],
         "threshold": THRESHOLD,
         "temperature": 1.0,
         "tta": False,

@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import nn
 
 from brainseg import hardware
-from brainseg.config import instantiate, refuse_foreign_targets
+from brainseg.config import rebuilt
 from brainseg.data.preprocessing import Preprocessing
 from brainseg.data.reader import ALIASES
 from brainseg.data.regions import Labels, labels_of
@@ -94,8 +94,7 @@ def _open(path: Path) -> _Weights:
         raise ValueError(f"{path} does not say how its slices were prepared; train it again")
     state = Preprocessing.from_state(checkpoint["preprocessing"])
     data = checkpoint["config"]["data"]
-    refuse_foreign_targets({"reader": data["reader"]})
-    reader = instantiate(data["reader"])
+    reader = rebuilt(data["reader"])
     channels = tuple(ALIASES.get(each, each) for each in reader.modalities)  # all of a volume
     module = load_module(path)
     labels = labels_of(reader.bits, reader.regions, module.regions)

@@ -11,7 +11,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from brainseg import hardware
-from brainseg.config import check_types, instantiate, refuse_foreign_targets
+from brainseg.config import check_types, instantiate, rebuilt, refuse_foreign_targets
 from brainseg.data.datamodule import SegmentationDataModule
 from brainseg.module import SegmentationModule
 from brainseg.runs.checkpoint import Checkpoint, WholeFileIO, load_checkpoint, load_weights
@@ -83,8 +83,7 @@ def build_module(config: dict[str, Any], *, patients: int = 0) -> SegmentationMo
 def _names(data: dict[str, Any], key: str) -> tuple[str, ...]:
     """The modalities, or the regions, that are chosen."""
     if data.get(key) is None:  # all that the reader has
-        refuse_foreign_targets({"reader": data["reader"]})
-        return tuple(getattr(instantiate(data["reader"]), key))
+        return tuple(getattr(rebuilt(data["reader"]), key))
     return tuple(data[key])
 
 

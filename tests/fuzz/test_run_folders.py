@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from brainseg import status
 from brainseg.evaluate import __main__ as evaluate
+from brainseg.export import __main__ as export
 from brainseg.report import __main__ as report
 from brainseg.sweep import manifest
 from brainseg.training.fit import fit
@@ -97,6 +98,7 @@ COMMANDS: dict[str, Command] = {
     "status": lambda sweep: (status.main, [str(sweep)]),
     "status of a run": lambda sweep: (status.main, [str(sweep / "a")]),
     "report": lambda sweep: (report.main, [str(sweep)]),
+    "export": lambda sweep: (export.main, [str(sweep / "a"), "--out", str(sweep.parent / "w")]),
     "evaluate": lambda sweep: (evaluate.main, [str(sweep / "a")]),
 }
 

@@ -1,11 +1,14 @@
 """Weights to give away: the same masks, no code in them, and every damage is told."""
 
 import json
+import shutil
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
+from omegaconf import OmegaConf
 
 from brainseg.export.__main__ import main as export
 from brainseg.predict.__main__ import main as predict
@@ -93,3 +96,37 @@ def test_export_refuses_what_it_cannot_do_in_one_line(
         capsys.readouterr()
         assert export(words) == 2
         assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("where", ["checkpoint", "config"])
+def test_export_builds_nothing_that_a_run_folder_names(
+    where: str, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copied, foreign = tmp_path / "run", {"_target_": "pathlib.Path.home"}
+    shutil.copytree(run, copied)
+    if where == "checkpoint":
+        path = copied / "checkpoints/best.ckpt"
+        checkpoint = torch.load(path, weights_only=True)
+        checkpoint["config"]["data"]["reader"] = foreign
+        torch.save(checkpoint, path)
+    else:
+        path = copied / ".hydra/config.yaml"
+        config = OmegaConf.load(path)
+        config.data.reader = foreign
+        OmegaConf.save(config, path)
+    code = export([str(copied), "--out", str(tmp_path / "out")])
+    assert code == (2 if where == "checkpoint" else 0)  # the file's own is what it was trained with
+    if where == "checkpoint":
+        assert "_target_=pathlib.Path.home is not allowed" in capsys.readouterr().err
+
+
+def test_export_of_a_run_without_its_settings_is_one_line(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(run, tmp_path / "run")
+    path = tmp_path / "run/checkpoints/best.ckpt"
+    checkpoint = torch.load(path, weights_only=True)
+    del checkpoint["config"]["norm"]
+    torch.save(checkpoint, path)
+    assert export([str(tmp_path / "run"), "--out", str(tmp_path / "out")]) == 2
+    assert "cannot be given away (KeyError: 'norm'); train it again" in capsys.readouterr().err
