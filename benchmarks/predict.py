@@ -36,7 +36,10 @@ def rows(scale: Scale) -> Iterator[Row]:
     """Time and memory of one volume of three sequences, and the time to a first mask."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        files = {each: _write(folder / f"x_{each}.nii.gz", scale.volume) for each in SEQUENCES}
+        files = {
+            each: _write(folder / f"x_{each}.nii.gz", scale.volume, seed)
+            for seed, each in enumerate(SEQUENCES)
+        }
         segmenter = replace(load(), tta=False)  # as the others
         contenders = (_ours, _bare, _monai)
         taken = [
@@ -146,15 +149,15 @@ def _run(command: list[str], folder: Path) -> tuple[float, float]:
     return taken, float(done.stdout.split()[-1]) / 2**10
 
 
-def _volume(shape: tuple[int, int, int]) -> np.ndarray:
+def _volume(shape: tuple[int, int, int], seed: int = 0) -> np.ndarray:
     """A bright ball in a noisy head, 0 around it."""
     axes = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
-    noise = ndimage.gaussian_filter(np.random.default_rng(0).normal(0, 1, shape), 1)
+    noise = ndimage.gaussian_filter(np.random.default_rng(seed).normal(0, 1, shape), 1)
     head = (axes[0] ** 2 + axes[1] ** 2 < 0.7) * (500 + 300 * noise)
     head[(axes[0] - 0.3) ** 2 + axes[1] ** 2 + axes[2] ** 2 < 0.05] += 800
     return np.asarray(head.clip(0, 4095).astype(np.int16))
 
 
-def _write(path: Path, shape: tuple[int, int, int]) -> Path:
-    nib.save(nib.Nifti1Image(_volume(shape), np.eye(4)), path)
+def _write(path: Path, shape: tuple[int, int, int], seed: int) -> Path:
+    nib.save(nib.Nifti1Image(_volume(shape, seed), np.eye(4)), path)
     return path

@@ -59,13 +59,18 @@ def foreground(images: Pixels, *, root: bool = False) -> NDArray[np.bool_]:
         channel = np.asarray(cv2.LUT(channel, _ROOTS)) if root else channel
         _, above = cv2.threshold(channel, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
         votes += np.asarray(above, np.uint8).reshape(votes.shape)
-    return np.asarray(2 * votes >= images.shape[3])
+    return np.asarray(votes >= (images.shape[3] + 1) // 2)
 
 
 def has_copies(images: Pixels) -> bool:
     """Whether a channel of `[D, H, W, C]` is the copy of another, as where one is missing."""
     pairs = combinations(range(images.shape[-1]), 2)
-    return any(np.array_equal(images[..., a], images[..., b]) for a, b in pairs)
+    middle = images[len(images) // 2]  # tells most apart without looking at all slices
+    return any(
+        np.array_equal(middle[..., a], middle[..., b])
+        and np.array_equal(images[..., a], images[..., b])
+        for a, b in pairs
+    )
 
 
 def statistics(images: Pixels, *, root: bool = False) -> tuple[list[float], list[float]]:
@@ -136,18 +141,20 @@ def fit_mask(mask: Pixels, box: Box, size: int) -> Pixels:
 
 
 def undo(probs: NDArray[np.float32], box: Box, shape: tuple[int, int]) -> NDArray[np.float32]:
-    """`[size, size]` put back where it came from in `[H, W]`; 0 outside the box."""
+    """`[D, size, size]` put back where it came from in `[D, H, W]`; 0 outside the box."""
     target, source = _overlap(box, shape)
-    inside = _resize(probs.astype(np.float32, copy=False), box.side)[source]
-    if inside.shape == shape:
-        return inside
-    whole = np.zeros(shape, np.float32)
-    whole[target] = inside
+    if len(probs) == 1 and (inside := _resize(probs[0], box.side)[source]).shape == shape:
+        return inside[None]  # no copy
+    whole = np.zeros((len(probs), *shape), np.float32)
+    for plane, prob in zip(whole, probs, strict=True):
+        plane[target] = _resize(prob, box.side)[source]
     return whole
 
 
 def _cut(array: Pixels, box: Box) -> Pixels:
     target, source = _overlap(box, (array.shape[0], array.shape[1]))
+    if array[target].shape[:2] == (box.side, box.side):  # all of it: no copy
+        return array[target]
     cut = np.zeros((box.side, box.side, *array.shape[2:]), array.dtype)
     cut[source] = array[target]
     return cut

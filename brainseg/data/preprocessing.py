@@ -4,7 +4,7 @@ One object does it for the cache, for scoring and for a scan that was never cach
 half that is cached, `scale` what is done when a slice is read, `apply` both.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -153,10 +153,9 @@ class Preprocessing:
             return np.zeros(len(channels), np.float32), np.full(len(channels), 255, np.float32)
         return geometry.mean[channels], geometry.deviation[channels]
 
-    def undo(self, probabilities: Iterable[Floats], geometry: Geometry) -> Floats:
+    def undo(self, probabilities: Floats, geometry: Geometry) -> Floats:
         """[D, size, size] back on the original pixels, [D, H, W]; 0 outside the box."""
-        whole = [undo(each, geometry.box, geometry.shape) for each in probabilities]
-        return np.stack(whole) if whole else np.empty((0, *geometry.shape), np.float32)
+        return undo(probabilities, geometry.box, geometry.shape)
 
     @property
     def pixels(self) -> int:

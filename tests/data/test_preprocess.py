@@ -32,7 +32,7 @@ def test_the_whole_box_holds_every_pixel_once(shape: tuple[int, int]) -> None:
     fitted = fit_image(image, box, box.side)
     assert box.side == max(shape)
     assert sorted(fitted[fitted > 0]) == sorted(image.ravel())
-    np.testing.assert_array_equal(undo(fitted[..., 0], box, shape), image[..., 0])
+    np.testing.assert_array_equal(undo(fitted[None, ..., 0], box, shape)[0], image[..., 0])
 
 
 def test_an_image_of_the_network_size_is_not_touched() -> None:
@@ -57,11 +57,11 @@ def test_an_enlarged_mask_shrinks_back_to_itself() -> None:
     mask[3:9, 5:12] = 1
     large = fit_mask(mask, whole_box(16, 16), 48)
     assert set(np.unique(large)) == {0, 1}
-    np.testing.assert_array_equal(undo(large, whole_box(16, 16), (16, 16)) >= 0.5, mask)
+    np.testing.assert_array_equal(undo(large[None], whole_box(16, 16), (16, 16))[0] >= 0.5, mask)
 
 
 def test_outside_of_the_box_the_undone_map_is_zero() -> None:
-    whole = undo(np.ones((32, 32), np.float32), Box(-2, 5, 10), (12, 20))
+    whole = undo(np.ones((1, 32, 32), np.float32), Box(-2, 5, 10), (12, 20))[0]
     expected = np.zeros((12, 20))
     expected[:8, 5:15] = 1
     np.testing.assert_allclose(whole, expected, atol=1e-6)
