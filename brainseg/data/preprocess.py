@@ -96,18 +96,17 @@ def whole_box(height: int, width: int) -> Box:
     return Box((height - side) // 2, (width - side) // 2, side)
 
 
-def brain_box(images: Pixels, margin: float = 0.03, *, root: bool = False) -> Box:
+def brain_box(inside: NDArray[np.bool_], margin: float = 0.03) -> Box:
     """A square around the brain in all slices, skull included, never larger than `whole_box`.
 
     What is thinner than a sixth of the image, such as nose and ears, may stay outside.
 
     Args:
-        images: One patient's `[D, H, W, C]`.
+        inside: One patient's `foreground`, `[D, H, W]`.
         margin: Free space on each side, as a share of the longer side.
-        root: As of `foreground`.
     """
-    height, width = images.shape[1:3]
-    shadow: Any = foreground(images, root=root).any(axis=0).astype(np.uint8)  # [H, W]
+    height, width = inside.shape[1:]
+    shadow: Any = inside.any(axis=0).astype(np.uint8)  # [H, W]
     thin = max(min(height, width) // 6, 1)
     ball = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (thin, thin))
     clean: Any = cv2.morphologyEx(shadow, cv2.MORPH_OPEN, ball)

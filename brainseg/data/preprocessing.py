@@ -19,6 +19,7 @@ from brainseg.data.preprocess import (
     denoise,
     fit_image,
     fit_mask,
+    foreground,
     has_copies,
     statistics,
     undo,
@@ -120,7 +121,7 @@ class Preprocessing:
         """The half that is cached: uint8 [D, size, size, M], all channels, whatever `intensity`."""
         shape = (volume.shape[1], volume.shape[2])
         root = self.copies == "root" and has_copies(volume)
-        box = brain_box(volume, root=root) if self.crop else whole_box(*shape)
+        box = brain_box(foreground(volume, root=root)) if self.crop else whole_box(*shape)
         clean = (denoise(image, self.denoise) for image in volume)
         pixels = np.stack([fit_image(image, box, self.pixels) for image in clean])
         known = self.windows

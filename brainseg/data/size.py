@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Iterable
 
-from brainseg.data.preprocess import brain_box, whole_box
+from brainseg.data.preprocess import brain_box, foreground, whole_box
 from brainseg.data.preprocessing import LARGEST
 from brainseg.data.reader import Patient, Reader, SliceError
 
@@ -28,5 +28,5 @@ def side(reader: Reader, patient: Patient, *, crop: bool) -> int | None:
     except SliceError as error:
         sound = patient.without(error.problems)
         return side(reader, sound, crop=crop) if sound.slices else None
-    box = brain_box(images) if crop else whole_box(images.shape[1], images.shape[2])
+    box = brain_box(foreground(images)) if crop else whole_box(*images.shape[1:3])
     return box.side

@@ -49,7 +49,7 @@ def features(scan: Scan) -> dict[str, float]:
     deviation = max(float(np.sqrt(shares @ (grey - mean) ** 2)), 1e-6)
     low, high = (np.searchsorted(shares.cumsum(), [0.01, 0.99]) - mean) / deviation
     return {
-        "head": brain_box(volume).side / max(flair.shape[1:]),
+        "head": brain_box(inside).side / max(flair.shape[1:]),
         "dark": float(np.mean([_dark(inside[k].astype(np.uint8)) for k in largest])),
         "low": float(low),
         "high": float(high),

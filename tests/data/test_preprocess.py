@@ -75,16 +75,16 @@ def test_foreground_is_the_head_whatever_the_background(background: int) -> None
 
 
 def test_the_brain_box_covers_all_slices_and_ignores_specks() -> None:
-    box = brain_box(volume(), margin=0)
+    box = brain_box(foreground(volume()), margin=0)
     assert tuple(box) == pytest.approx((8, 28, 25), abs=2)
-    wide = brain_box(volume(), margin=0.2)
+    wide = brain_box(foreground(volume()), margin=0.2)
     assert wide.side == round(box.side * 1.4)
 
 
 def test_the_brain_box_stays_inside_the_image_if_it_fits() -> None:
     images = np.zeros((1, 40, 40, 3), np.uint8)
     images[:, :38, 10:30] = 100
-    box = brain_box(images, margin=0.02)
+    box = brain_box(foreground(images), margin=0.02)
     assert box.top >= 0
     assert box.left >= 0
     assert box.top + box.side <= 40
@@ -93,7 +93,7 @@ def test_the_brain_box_stays_inside_the_image_if_it_fits() -> None:
 
 def test_black_volumes_have_the_whole_box_and_neutral_statistics() -> None:
     black = np.zeros((2, 32, 48, 3), np.uint8)
-    assert brain_box(black) == whole_box(32, 48)
+    assert brain_box(foreground(black)) == whole_box(32, 48)
     assert statistics(black) == ([0.0] * 3, [1.0] * 3)
 
 
