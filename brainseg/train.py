@@ -16,7 +16,7 @@ import hydra
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from brainseg.config import CONF
+from brainseg.config import CONF, refuse_several
 from brainseg.errors import INTERRUPTED, reason, terminable
 from brainseg.sweep.end import Watch, conclude, open_log
 from brainseg.sweep.outcome import interrupted, leave_nothing, refuse
@@ -37,6 +37,7 @@ def main() -> None:
     Watch.sweep, gave_up = None, False
     try:
         _check_name(sys.argv[1:])
+        refuse_several(sys.argv[1:])
         with terminable(), _errors_as_raised():
             hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")(train_cell)()
     except (HydraException, OmegaConfBaseException) as error:

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from hydra.errors import HydraException
 
-from brainseg.config import CONF, compose, instantiate, refuse_foreign_targets
+from brainseg.config import CONF, compose, instantiate
 from brainseg.data.datamodule import SegmentationDataModule
+from brainseg.loaded import refuse_foreign_targets
 from brainseg.losses import dice_loss
 from brainseg.training.build import build_data, build_module
 from tests.conftest import plain, tiny_config
@@ -127,3 +128,12 @@ def test_no_option_that_a_checkpoint_builds_is_foreign(option: str) -> None:
 def test_a_partial_of_ours_still_builds() -> None:
     loss = instantiate_loaded({"_target_": "brainseg.losses.dice_loss", "_partial_": True})
     assert loss.func is dice_loss
+
+
+@pytest.mark.parametrize(
+    "word", ["norm=[batch,group]", "loss=[bce, dice]", "data=[1,2]", "+norm={a: 1}"]
+)
+def test_several_options_of_a_group_are_not_merged_in_silence(word: str) -> None:
+    with pytest.raises(ValueError, match="must be one option of its group; to train with each"):
+        compose([word])
+    assert compose(["data.modalities=[flair]"]).data.modalities == ["flair"]

@@ -10,12 +10,13 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from brainseg import hardware
-from brainseg.config import compose, instantiate, refuse_foreign_targets
+from brainseg.config import check_types, compose, instantiate
 from brainseg.data.cache import Scans
 from brainseg.data.prepare import SKIP
 from brainseg.data.preprocessing import Preprocessing
 from brainseg.data.reader import ALIASES
 from brainseg.inference import Model
+from brainseg.loaded import refuse_foreign_targets
 from brainseg.module import SegmentationModule
 from brainseg.runs.checkpoint import load_checkpoint
 from brainseg.runs.folder import RunFolder
@@ -114,6 +115,9 @@ class Trained:
             other = cast(dict[str, Any], OmegaConf.to_container(compose(list(words)).data))
         except (HydraException, OmegaConfBaseException) as error:
             raise ValueError(f"--data {' '.join(words)}: {error}".splitlines()[0]) from error
+        if not (isinstance(other, dict) and isinstance(other.get("reader"), dict)):
+            raise ValueError(f"--data {' '.join(words)}: must leave a data set with its reader")
+        check_types(other, "data")
         own = self.config["data"]
         if own["intensity"] == "ct" or not self.prepared:
             raise ValueError(f"{self.folder} cannot be scored on another data set: train it again")

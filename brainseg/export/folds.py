@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from brainseg.config import rebuilt
 from brainseg.data.cache import Scans
 from brainseg.data.reader import ALIASES
 from brainseg.evaluate.calibration import (
@@ -21,6 +20,7 @@ from brainseg.evaluate.calibration import (
     together,
 )
 from brainseg.evaluate.interval import Estimand, mean, median
+from brainseg.loaded import rebuilt
 from brainseg.metrics import count, dice
 from brainseg.predict.features import features
 from brainseg.predict.load import load

@@ -7,11 +7,11 @@ from typing import Any
 
 from safetensors.torch import save_file
 
-from brainseg.config import rebuilt
 from brainseg.data.reader import ALIASES
 from brainseg.data.regions import labels_of
 from brainseg.files import write_whole
 from brainseg.inference import THRESHOLD
+from brainseg.loaded import rebuilt
 from brainseg.predict.published import CARD, FORMAT, LICENCE, TENSORS, digest, plain
 from brainseg.runs.checkpoint import load_checkpoint
 from brainseg.runs.folder import BEST, LAST, METRICS, RunFolder

@@ -7,11 +7,11 @@ from pathlib import Path
 from torch import nn
 
 from brainseg import hardware
-from brainseg.config import rebuilt
 from brainseg.data.preprocessing import Preprocessing
 from brainseg.data.reader import ALIASES
 from brainseg.data.regions import Labels, labels_of
 from brainseg.inference import THRESHOLD, Model
+from brainseg.loaded import rebuilt
 from brainseg.predict.published import OWN, is_published, load_published
 from brainseg.predict.segmenter import Segmenter
 

@@ -11,8 +11,9 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from brainseg import hardware
-from brainseg.config import check_types, instantiate, rebuilt, refuse_foreign_targets
+from brainseg.config import check_types, instantiate
 from brainseg.data.datamodule import SegmentationDataModule
+from brainseg.loaded import rebuilt, refuse_foreign_targets
 from brainseg.module import SegmentationModule
 from brainseg.runs.checkpoint import Checkpoint, WholeFileIO, load_checkpoint, load_weights
 
