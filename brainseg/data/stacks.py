@@ -80,14 +80,14 @@ def read(
             another label. It names every such slice.
     """
     pairs = list(dict.fromkeys(zip(patient.images, patient.masks, strict=True)))
-    stack = len(pairs) == 1 < len(patient.slices)
+    alone = len(pairs) == 1  # whose pages are slices, where there are several
     problems: dict[int, list[str]] = {}
     parts: dict[int, tuple[Values, Pixels]] = {}
     for k, (image, mask) in enumerate(pairs):
         start = patient.volumes.index(image)
         try:
             parts[k] = _slice(patient.volumes[start : start + width], mask, modalities, bits)
-            if len(parts[k][0]) > 1 and not stack:
+            if len(parts[k][0]) > 1 and not alone:
                 raise ValueError(f"{image} has several pages, and its patient several files")
         except ValueError as error:
             problems[k] = [str(error)]
@@ -97,7 +97,7 @@ def read(
             sizes = f"{size(values.shape[1:])}, most of the patient {size(usual[0][0])}"
             problems[k] = [f"{pairs[k][0]}: {sizes}"]
     if problems:
-        positions = range(len(patient.slices)) if stack else sorted(problems)
+        positions = range(len(patient.slices)) if alone else sorted(problems)
         raise SliceError({k: problems.get(k, []) for k in positions})
     volume = np.concatenate([values for values, _ in parts.values()])
     masks = np.concatenate([mask for _, mask in parts.values()])
@@ -106,7 +106,7 @@ def read(
     except ValueError as error:
         line = f"{patient.images[0]}: {error}"
         raise SliceError({k: [] if k else [line] for k in range(len(patient.slices))}) from error
-    rows = list(patient.slices) if stack else list(range(len(volume)))
+    rows = list(patient.slices) if alone and len(volume) > 1 else list(range(len(volume)))
     images = np.stack([grey.bytes for grey in each], axis=-1)[rows]
     ranges = () if volume.dtype == np.uint8 else tuple((grey.low, grey.high) for grey in each)
     return Slices(images, masks[rows], None, ranges)
