@@ -15,10 +15,12 @@ def region_bits(regions: Mapping[str, Collection[int]]) -> dict[int, int]:
     """Every known label, 0 among them, to the regions that it is of: bit k of the k-th region.
 
     Raises:
-        ValueError: there are more than eight regions, or none, or a label is no whole number.
+        ValueError: there are more than eight regions, or none; one has no label, or a label is no
+            whole number.
     """
     labels = sorted({0, *(label for each in regions.values() for label in each)})
-    if not 1 <= len(regions) <= 8 or any(type(label) is not int or label < 0 for label in labels):
+    odd = any(type(label) is not int or label < 0 for label in labels)
+    if not 1 <= len(regions) <= 8 or not all(regions.values()) or odd:
         raise ValueError(
             f"data.reader.regions={dict(regions)}; must be one to eight regions of whole numbers; "
             "write data.reader.regions={tumour: [1, 2]}"

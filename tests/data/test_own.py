@@ -221,6 +221,7 @@ def test_each_fault_is_named_with_its_path_and_the_others_are_read(tmp_path: Pat
         ({"modalities": ["a", "a"]}, "must be names, each once"),
         ({"images": "*_MODALITY.png"}, r"must have MODALITY"),
         ({"regions": {}}, "must be one to eight regions"),
+        ({"regions": {"a": [1], "b": []}}, "must be one to eight regions"),
     ],
 )
 def test_arguments_that_mean_nothing_are_refused(words: dict[str, Any], message: str) -> None:
