@@ -77,9 +77,8 @@ def build(
     shapes = Counter(filter(None, (reader.shape(patient) for patient in patients)))
     usual = shapes.most_common(1)[0][0] if shapes and reader.same_size else None
     packed = max((-(-height * width // 8) for height, width in shapes), default=0)
-    windows = None
-    if preprocessing.intensity == "ct":
-        windows = measure(reader, patients)
+    windows = measure(reader, patients) if preprocessing.intensity == "ct" else None
+    if windows is not None:
         preprocessing = preprocessing.within(reader, windows)
     if isinstance(preprocessing.size, float):
         crop = preprocessing.crop
@@ -141,12 +140,13 @@ def _prepare(
     blank = [checks.is_blank(image) for image in images]
     if odd := checks.implausible(patient, images, masks, blank):
         problems += odd.values()
-        kept = [k for k in range(len(images)) if k not in odd]
-        if not kept:
+        if not (kept := [k for k in range(len(images)) if k not in odd]):
             return None, problems
         patient, images, masks = patient.without(odd), images[kept], masks[kept]
         blank = [blank[k] for k in kept]
-    copies = patient.absent or checks.missing(images, reader.modalities, reader.stand_in)
+    missing = list(patient.absent)
+    if reader.stand_in not in missing:  # whose copies tell it, of files that are there too
+        missing = checks.missing(images, reader.modalities, reader.stand_in)
     flat = pack(apart(masks, range(len(reader.regions))), packed)
     fitted, geometry = preprocessing.fit(images)
     meta = PatientMeta(
@@ -158,7 +158,7 @@ def _prepare(
         box=geometry.box,
         mean=geometry.mean.tolist(),
         deviation=geometry.deviation.tolist(),
-        missing=list(copies),
+        missing=missing,
         blank=blank,
         affine=[] if affine is None else affine.tolist(),
         ranges=list(ranges),

@@ -24,7 +24,7 @@ class Patient:
         part: train, val or test, where the data set itself says so.
         person: who it is where other data sets have the same patients, as TCGA names them; empty
             where that is the name, or is not known.
-        absent: Modalities without a file; else a channel that is a copy counts as missing.
+        absent: Modalities without a file.
     """
 
     name: str

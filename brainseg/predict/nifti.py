@@ -60,13 +60,13 @@ def read(
     notes: list[str] = []
     for sequence in [each for each in images if each != main]:
         if not same_grid(images[sequence], flair):
-            grids = f"{sequence} {grid(images[sequence])}, flair {grid(flair)}"
+            grids = f"{sequence} {grid(images[sequence])}, {main} {grid(flair)}"
             if not resample:
                 raise ValueError(
                     f"{files[sequence][0]} lies on another grid than {main.upper()} ({grids}); "
                     "give --resample to bring it there, or leave it out"
                 )
-            notes.append(f"resampled onto FLAIR's grid: {grids}")
+            notes.append(f"resampled onto {main.upper()}'s grid: {grids}")
             from nibabel.processing import resample_from_to
 
             images[sequence] = resample_from_to(images[sequence], flair, order=1)  # type: ignore[no-untyped-call]

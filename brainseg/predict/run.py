@@ -90,6 +90,8 @@ def _cases(options: argparse.Namespace, segmenter: Segmenter) -> tuple[list[Case
     known = dict.fromkeys(("flair", "pre", "post", "t2", *segmenter.channels))
     if unknown := [each for each in options.order if each not in known]:
         raise ValueError(f"--order {unknown[0]}: must be of {', '.join(known)}")
+    if len(set(options.order)) < len(options.order):  # of two volumes one would be lost
+        raise ValueError(f"--order {' '.join(options.order)}: must name each sequence once")
     finder = segmenter.finder(resample=options.resample, order=options.order)
     flags = {name: getattr(options, name) for name in ("flair", "pre", "post", "t2")}
     given = {name: path for name, path in flags.items() if path is not None}

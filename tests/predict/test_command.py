@@ -198,6 +198,7 @@ def test_numbered_pictures_are_one_volume_with_a_word_and_a_lone_one_keeps_its_n
         (["--flair", "none.nii.gz"], "none.nii.gz does not exist"),
         (["scan.nii.gz", "scan.nii.gz"], "two cases are called scan"),
         (["scan.nii.gz", "--device", "gpu"], "CUDA GPU"),
+        (["scan.nii.gz", "--order", "flair", "flair"], "must name each sequence once"),
         (["scan.nii.gz", "--order", "adc"], "--order adc: must be of flair, pre, post, t2"),
     ],
 )
