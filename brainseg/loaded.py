@@ -7,8 +7,8 @@ from typing import Any
 
 from brainseg.config import instantiate
 
-# By where it is defined. Not all of brainseg.data: its
-# store writes. Of torch, classes alone: its functions set global hooks.
+# By where it is defined. Not all of brainseg.data: its writer writes. Of torch, classes alone: its
+# functions set global hooks.
 _READS = tuple(
     f"brainseg.data.{name}"
     for name in ("cache", "lgg", "phantom", "brats", "decathlon", "own", "split")
