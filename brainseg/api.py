@@ -1,24 +1,31 @@
 """The public interface for people with their own loop: `import brainseg`, then these names.
 
-Nothing here prints, exits, or changes global state; all raise `ValueError` in one line.
+Nothing here prints, exits, or changes global state; what is wrong is one line, a `ValueError` (or
+`FileNotFoundError`, for a path that is not there).
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from torch import nn
+from omegaconf import OmegaConf
+from torch import cuda, nn
 
-from brainseg.config import compose, instantiate
+from brainseg import hardware
+from brainseg.config import CONF, check_types, compose, instantiate
 from brainseg.models.unet import UNet
 from brainseg.predict.load import load as _load
 from brainseg.predict.segmenter import Segmenter
+from brainseg.values import check
 
 if TYPE_CHECKING:
     from brainseg.data.datamodule import SegmentationDataModule
     from brainseg.module import SegmentationModule
 
 __all__ = ["LGG", "Segmentation", "Segmenter", "UNet", "load"]
+
+_LOADING = ("batch_size", "seed", "workers")
 
 
 def load(weights: str | Path | Sequence[str | Path] = (), *, device: str = "auto") -> Segmenter:
@@ -30,6 +37,7 @@ def load(weights: str | Path | Sequence[str | Path] = (), *, device: str = "auto
         device: auto (a GPU where there is one), cpu, or gpu, also called cuda.
 
     Raises:
+        FileNotFoundError: there is nothing at one of the paths.
         ValueError: it is none of these, or is broken; or there is no such device.
     """
     each = [weights] if isinstance(weights, str | Path) else weights
@@ -48,21 +56,24 @@ def LGG(root: str | Path | None = None, **settings: Any) -> "SegmentationDataMod
     """
     from brainseg.data.datamodule import SegmentationDataModule  # brings Lightning
 
-    config = compose(["data=lgg"])
-    own = {key: settings.pop(key) for key in ("batch_size", "seed", "workers") if key in settings}
-    if unknown := settings.keys() - config.data.keys():
-        raise ValueError(
-            f"{', '.join(sorted(unknown))} must be among {', '.join(config.data)}, batch_size, "
-            "seed, workers"
-        )
-    given = {} if root is None else {"root": str(root)}
-    config.data.root = None if given else config.data.root
+    config = cast(dict[str, Any], OmegaConf.to_container(compose(["data=lgg"]), resolve=True))
+    config["workers"] = 0
+    data = config["data"] | ({} if root is None else {"root": str(root)})
+    keys = [key for key in data if key not in ("_target_", "reader", "root")]
+    if unknown := sorted(settings.keys() - {*keys, *_LOADING}):
+        raise ValueError(f"{unknown[0]} must be one of {', '.join(keys)}, {', '.join(_LOADING)}")
+    config |= {key: settings.pop(key) for key in _LOADING if key in settings}
+    config["data"] = data | settings
+    check_types(config)
+    check(config)
     return SegmentationDataModule(
-        instantiate(config.data, **settings, **given),
-        augment=instantiate(config.augment),
-        split=instantiate(config.split),
-        sampler=instantiate(config.sampler),
-        **{"batch_size": config.batch_size, "seed": config.seed, **own},
+        instantiate(config["data"]),
+        augment=instantiate(config["augment"]),
+        split=instantiate(config["split"]),
+        sampler=instantiate(config["sampler"]),
+        batch_size=config["batch_size"],
+        workers=hardware.workers(config["workers"], "gpu" if cuda.is_available() else "cpu"),
+        seed=config["seed"],
     )
 
 
@@ -77,10 +88,15 @@ def Segmentation(  # noqa: N802
         lr: learning rate of Adam.
 
     Raises:
-        hydra.errors.HydraException: there is no such loss.
+        ValueError: there is no such loss, or `lr` is no number above 0.
     """
     from brainseg.module import SegmentationModule  # brings Lightning
 
+    losses = sorted(path.stem for path in (CONF / "loss").glob("*.yaml"))
+    if loss not in losses:
+        raise ValueError(f"loss={loss} must be one of {', '.join(losses)}")
+    if not 0 < lr < math.inf:
+        raise ValueError(f"lr={lr} must be a number above 0")
     config = compose([f"loss={loss}"])
     return SegmentationModule(
         net,

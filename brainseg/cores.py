@@ -143,8 +143,8 @@ class SharedCores:
         return False
 
 
-def _until(attempt: Callable[[], bool], end: float) -> None:
-    while not attempt():
+def _until(taken: Callable[[], bool], end: float) -> None:
+    while not taken():
         if time.monotonic() > end:
             raise TimeoutError("another holds them and does not train, such as one that is stopped")
         time.sleep(_POLL)

@@ -45,7 +45,7 @@ def resolve(trainer: Mapping[str, Any]) -> dict[str, str]:
     if accelerator == "auto":
         accelerator = "gpu" if torch.cuda.is_available() else "cpu"
     if accelerator == "gpu" and not torch.cuda.is_available():
-        raise ValueError("trainer=gpu needs a CUDA GPU and torch finds none; use trainer=cpu")
+        raise ValueError("gpu needs a CUDA GPU and torch finds none; use cpu (trainer=cpu)")
     if precision == "auto":
         precision = _native(accelerator)
     if precision not in PRECISIONS or (precision, accelerator) == ("16-mixed", "cpu"):

@@ -3,13 +3,16 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import lightning
 import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 import brainseg
@@ -102,10 +105,57 @@ def test_a_loop_of_ones_own_trains_and_scores_by_patient(tmp_path: Path) -> None
     assert 0 <= float(trainer.callback_metrics["val/dice"]) <= 1
 
 
-def test_what_the_interface_does_not_know_is_said() -> None:
-    with pytest.raises(ValueError, match=r"sise must be among .*size.*batch_size"):
-        brainseg.LGG("x", sise=32)
-    with pytest.raises(ValueError, match="norm=gruop is unknown; the choices are batch"):
-        brainseg.UNet(3, 1, norm="gruop")
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda: brainseg.LGG("x", sise=32), r"sise must be one of .*size.*batch_size"),
+        (lambda: brainseg.LGG("x", reader="x"), "reader must be one of"),
+        (lambda: brainseg.LGG("x", size="x"), "data.size=x must be int or float"),
+        (lambda: brainseg.LGG("x", workers=2.5), "workers=2.5 must be auto or a whole number"),
+        (lambda: brainseg.LGG("x", slices="head"), "data.slices=head; must be all or brain"),
+        (lambda: brainseg.UNet(3, 1, norm="gruop"), "norm=gruop is unknown; the choices are batch"),
+        (lambda: brainseg.Segmentation(torch.nn.Identity(), "dise"), "loss=dise must be one of"),
+        (lambda: brainseg.Segmentation(torch.nn.Identity(), lr=0), "lr=0 must be a number above"),
+        (lambda: brainseg.load(device="tpu"), "device=tpu must be auto, cpu, or gpu"),
+    ],
+)
+def test_what_the_interface_does_not_know_is_said(
+    wrong: Callable[[], object], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        wrong()
+
+
+def test_a_path_that_is_not_there_is_said() -> None:
     with pytest.raises(FileNotFoundError, match="nowhere does not exist"):
         brainseg.load("nowhere")
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((0, 3, 40, 36)), r"shape \(0, 3, 40, 36\) must be"),
+        (head(1)[0].astype(complex), "1440 values of complex128; give real numbers"),
+        (np.array([["a", "b"]]), "2 values of <U1; give real numbers"),
+        (head(1)[0] * 1e-300, "values from .* in other units"),
+        (np.full((40, 36), np.nan), "not finite"),
+    ],
+)
+def test_an_image_that_is_none_is_refused(
+    image: NDArray[Any], message: str, segmenter: brainseg.Segmenter
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        segmenter(image)
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.1, float("nan")])
+def test_a_threshold_that_is_no_probability_is_refused(
+    threshold: float, segmenter: brainseg.Segmenter
+) -> None:
+    with pytest.raises(ValueError, match="must be within 0 and 1"):
+        segmenter(head(1)[0], threshold=threshold)
+
+
+def test_a_tensor_of_bfloat16_is_segmented(segmenter: brainseg.Segmenter) -> None:
+    image = torch.from_numpy(head(1)[0]).bfloat16()
+    assert torch.equal(segmenter(image), segmenter(image.float()))

@@ -213,7 +213,7 @@ def test_a_signal_to_the_process_group_is_an_interruption(tmp_path: Path) -> Non
         (["data.reader.patients=2"], "patients=2 must be"),
         (["split.fold=7"], "fold=7 must be"),
         (["data.modalities=[t1]"], "must be some of pre, flair, post"),
-        (["trainer=gpu"], "trainer=gpu needs a CUDA GPU"),
+        (["trainer=gpu"], "gpu needs a CUDA GPU"),
         (
             ["model.net.upsample=nearest"],
             "upsample=nearest must be one of ['transposed', 'bilinear']",

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 TOP = 99.9  # percentile that becomes white
+TINY = 1e-30  # least range of values, and one over the largest, that float32 can scale
 ENOUGH = 2**20  # voxels, evenly over the volume, that it is taken from
 
 Pixels = NDArray[np.uint8]
@@ -41,8 +42,10 @@ def to_bytes(
         window: the values that become 0 and 255, as of a CT; None finds them.
 
     Raises:
-        ValueError: values are not finite, or all the same.
+        ValueError: values are no real numbers, not finite, or all the same.
     """
+    if values.dtype.kind not in "buif" or not values.size:
+        raise ValueError(f"{what} has {values.size} values of {values.dtype}; give real numbers")
     if values.dtype == np.bool_:
         values = values.astype(np.uint8)
     if values.dtype.kind == "f" and not np.isfinite(values).all():
@@ -60,6 +63,8 @@ def to_bytes(
         flat: NDArray[Any] = values.ravel(order="K")  # as it lies in memory
         high = float(np.percentile(flat[:: max(1, flat.size // ENOUGH)], TOP))
         high = high if high > least else top
+    if not TINY < high - low < 1 / TINY:
+        raise ValueError(f"{what} has values from {low:g} to {top:g}; give it in other units")
     clipped = f", what is above (up to {top:g}) 255" if high < top else ""
     note = f"{what}: {low:g} to {high:g} became 0 to 255{clipped}"
     if values.dtype.kind not in "iu" or values.itemsize != 2:
@@ -70,9 +75,12 @@ def to_bytes(
 
 
 def _scaled(values: NDArray[Any], low: float, high: float) -> Pixels:
-    scaled = values.astype(np.float32)  # and in place: a volume is large
+    # in what holds every value, and in place: a volume is large
+    wide = values.dtype.itemsize > (2 if values.dtype.kind in "iu" else 4)
+    number = np.float64 if wide else np.float32
+    scaled: NDArray[np.floating[Any]] = values.astype(number)
     np.clip(scaled, low, high, out=scaled)
-    scaled -= np.float32(low)
-    scaled *= np.float32(255 / (high - low))
+    scaled -= number(low)
+    scaled *= number(255 / (high - low))
     np.rint(scaled, out=scaled)
     return scaled.astype(np.uint8)

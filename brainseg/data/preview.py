@@ -58,9 +58,9 @@ def contact_sheet(scans: Scans, augment: Augmentation, *, seed: int = 0) -> Figu
         for epoch, axis in enumerate(axes[len(scans.modalities) :]):
             moved, moved_mask = transform(augment, pixels, mask, (seed, epoch, row))
             _show(axis, scans.scale(moved, row)[shown], scans.apart(moved_mask))
-        about = scans.index.iloc[row]
-        label = f"{about['patient'].removeprefix('TCGA_')}\nslice {about['slice']}"
-        axes[0].set_ylabel(f"{label}, tumour {about['tumour']} px", fontsize=6)
+        known = scans.index.iloc[row]
+        label = f"{known['patient'].removeprefix('TCGA_')}\nslice {known['slice']}"
+        axes[0].set_ylabel(f"{label}, tumour {known['tumour']} px", fontsize=6)
     for axis, title in zip(grid[0], columns, strict=True):
         axis.set_title(title, fontsize=8)
     if len(scans.regions) > 1:

@@ -92,8 +92,8 @@ def evaluate(request: Request) -> dict[str, Card]:
             for chart in drawn.values() if len(measured) > 1 else ():
                 chart.suptitle(name)
             figures[name] = {**drawn, **pictures(scans[0], each.patients, each.strips, name)}
-        about = facts(request, runs, scans[0], measured, said)
-        write(folder, cards=cards, measured=measured, facts=about, figures=figures)
+        known = facts(request, runs, scans[0], measured, said)
+        write(folder, cards=cards, measured=measured, facts=known, figures=figures)
     return cards
 
 

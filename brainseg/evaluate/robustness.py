@@ -45,8 +45,8 @@ def robustness(request: Request) -> Path:
         figure.savefig(folder / "robustness.png", dpi=150)
         table.to_csv(folder / "robustness.csv", index=False)
         (folder / "robustness.md").write_text(page(table, request), encoding="utf-8")
-        about = {**CODE, "command": request.command, "runs": [str(run) for run in request.runs]}
-        card = {"about": about, "figures": ["robustness"], "dice": _means(table).to_dict("index")}
+        known = {**CODE, "command": request.command, "runs": [str(run) for run in request.runs]}
+        card = {"about": known, "figures": ["robustness"], "dice": _means(table).to_dict("index")}
         (folder / CARD).write_text(json.dumps(card, indent=1))
     return out.folder / "robustness.md"
 

@@ -27,10 +27,13 @@ def load(weights: Sequence[Path] = (), *, device: str = "auto") -> Segmenter:
         device: auto (a GPU where there is one), cpu, or gpu, also called cuda.
 
     Raises:
+        FileNotFoundError: there is nothing at one of the paths.
         ValueError: one is none of these, is broken, or was trained on slices prepared in another
             way than the first's; or there is no such device.
     """
     device = "gpu" if device == "cuda" else device
+    if device not in ("auto", "cpu", "gpu"):
+        raise ValueError(f"device={device} must be auto, cpu, or gpu, also called cuda")
     own = hardware.resolve({"accelerator": device, "precision": "auto"})
     paths = list(weights) or [OWN]
     opened = [_open(path) for path in paths]

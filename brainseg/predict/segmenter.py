@@ -75,8 +75,13 @@ class Segmenter:
 
         Args:
             probs: what `probabilities` gave.
-            threshold: None is the weights' own.
+            threshold: within 0 and 1; None is the weights' own.
+
+        Raises:
+            ValueError: the threshold is outside.
         """
+        if threshold is not None and not 0 <= threshold <= 1:
+            raise ValueError(f"threshold={threshold} must be within 0 and 1")
         cut = np.float32(self.threshold if threshold is None else threshold)
         found = np.asarray(probs > calibrated(cut, 1 / self.temperature))
         for each in found if self.least_part else ():
@@ -106,7 +111,8 @@ class Segmenter:
             Where there are several regions, they are a first axis more: [K, H, W], [K, D, H, W].
 
         Raises:
-            ValueError: the shape is none of these, or the file cannot be read.
+            ValueError: the shape is none of these, values are not real and finite, the threshold is
+                outside 0 and 1, or the file cannot be read.
         """
         if isinstance(image, str | Path):
             cases, _ = self.finder().find([Path(image)])
@@ -115,11 +121,11 @@ class Segmenter:
             scan = cases[0].read().known_as(self.channels)
             mask = self.mask(self.probabilities(scan, tta=tta), threshold)
             return self._alone(np.stack([scan.back(each) for each in mask]))
-        array = np.asarray(image.detach().cpu() if isinstance(image, Tensor) else image)
+        array = _array(image)
         slices = array[(None,) * (4 - array.ndim)] if array.ndim in (2, 3, 4) else array
-        if slices.ndim != 4 or slices.shape[1] not in (1, len(self.channels)):
+        if slices.ndim != 4 or not slices.size or slices.shape[1] not in (1, len(self.channels)):
             raise ValueError(
-                f"image of shape {array.shape}; must be [H, W], [C, H, W] or [D, C, H, W] with "
+                f"image of shape {array.shape} must be [H, W], [C, H, W] or [D, C, H, W] with "
                 f"C 1 or {len(self.channels)}: {', '.join(self.channels)}"
             )
         main = FLAIR if FLAIR in self.channels else self.channels[0]
@@ -150,6 +156,14 @@ class Segmenter:
     def used(self) -> list[str]:
         """The sequences that the networks see."""
         return [self.channels[k] for k in self.preprocessing.channels]
+
+
+def _array(image: Any) -> NDArray[Any]:
+    """An image of NumPy or torch as an array."""
+    if not isinstance(image, Tensor):
+        return np.asarray(image)
+    dense = image.detach().to_dense().cpu()
+    return (dense.float() if dense.dtype == torch.bfloat16 else dense).numpy()  # NumPy has none
 
 
 def calibrated(probs: Any, temperature: float) -> Any:

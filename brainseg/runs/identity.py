@@ -24,6 +24,9 @@ _NOT_IDENTITY = (
     "model.loss",
 )
 
+# Keys that came later, with what runs from before them did.
+_LATER = {"data.slices": "all"}
+
 
 def identity(config: Mapping[str, Any]) -> dict[str, Any]:
     """What makes a cell the cell it is, as flat `{"optimizer.lr": 0.001}`.
@@ -37,7 +40,7 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
 def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
     return {
         key: value
-        for key, value in flat(config).items()
+        for key, value in (_LATER | flat(config)).items()
         if not any(key == name or key.startswith(f"{name}.") for name in _NOT_IDENTITY)
     }
 

@@ -96,8 +96,8 @@ def _bce(logits: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 def _by_patient(counts: torch.Tensor, data: SegmentationDataModule) -> pd.DataFrame:
     seen = counts[:, 0, 3] > 0
     names = np.array(data.patients)[seen.numpy()]
-    about = data.scans.index.groupby("patient")[["institution", "missing"]].first()
-    table: pd.DataFrame = about.loc[names].rename_axis("patient").reset_index()
+    known = data.scans.index.groupby("patient")[["institution", "missing"]].first()
+    table: pd.DataFrame = known.loc[names].rename_axis("patient").reset_index()
     rows = data.scans.index.groupby("patient").indices
     sizes = [np.prod(data.scans.geometry(int(rows[name][0])).shape) for name in names]
     table["slices"] = counts[seen, 0, 3].numpy() // np.array(sizes)

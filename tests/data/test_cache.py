@@ -534,10 +534,7 @@ def test_the_option_file_names_every_argument(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("BRAINSEG_DATA", "/scans")
     config = OmegaConf.load(CONF)
     arguments = set(inspect.signature(Scans).parameters)
-    assert set(config) - {"_target_"} == arguments - {
-        "regions",
-        "slices",
-    }  # LGG has one region, no empty slices
+    assert set(config) - {"_target_"} == arguments - {"regions"}  # LGG has one
     other = OmegaConf.load(CONF.with_name("brats2020.yaml"))
     assert set(other) - {"_target_"} == arguments
     scans = instantiate(config, _convert_="all")

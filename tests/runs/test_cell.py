@@ -52,6 +52,7 @@ def test_paths_name_and_workers_are_not_part_of_the_identity(override: str) -> N
         "seed=1",
         "epochs=3",
         "data.intensity=unit",
+        "data.slices=tumour",
         "callbacks=early_stopping",
         "scheduler=cosine",
         "batch_size=2",
@@ -73,6 +74,13 @@ def test_the_folders_of_ab2aa83_are_found_by_their_names() -> None:
         config = plain(compose([*words, f"sampler={sampler}"]))
         name = folder_name(config, choices, plain(compose([])), modules=True)
         assert name == f"batch-bce_dice-e3-s0-{digest}"  # as that revision made it
+
+
+def test_a_run_from_before_a_key_is_the_one_with_its_default() -> None:
+    now, before = tiny_config(), tiny_config()
+    del before["data"]["slices"]  # up to fe7d797
+    assert identity(before) == identity(now)
+    assert folder_name(before, CHOICES, now) == folder_name(now, CHOICES, now)
 
 
 def test_differences_name_the_keys() -> None:
