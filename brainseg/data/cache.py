@@ -35,7 +35,7 @@ class Scans:
         regions: Which of the reader's are segmented, a channel of the masks each; None is all.
         slices: Which are trained on: `all`; `brain`, those with more than one grey value; `tumour`,
             those with some. All are validated and tested on.
-        size, intensity, denoise, crop: Those of `Preprocessing`; size `auto` is 0.5.
+        size, intensity, denoise, crop, head: Those of `Preprocessing`; size `auto` is 0.5.
         on_error: `stop` refuses a data set with any fault; `skip` leaves out what is faulty.
         cache_dir: Where caches are kept; None is `BRAINSEG_CACHE`, else the user's cache folder.
 
@@ -55,6 +55,7 @@ class Scans:
         intensity: str = "zscore",
         denoise: str = "none",
         crop: bool = False,
+        head: str = "otsu",
         on_error: str = "stop",
         cache_dir: str | Path | None = None,
     ) -> None:
@@ -71,7 +72,7 @@ class Scans:
         self.regions = tuple(reader.regions if regions is None else regions)
         self._bits = among("data.regions", self.regions, reader.regions)
         wanted = 0.5 if size == "auto" else size
-        self.preprocessing = Preprocessing(wanted, crop, denoise, intensity, chosen)
+        self.preprocessing = Preprocessing(wanted, crop, denoise, intensity, chosen, head=head)
         self._folder: Path | None = None
         self._opened: Opened | None = None
 

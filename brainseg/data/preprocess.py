@@ -4,7 +4,6 @@ A patient's scans are cut to one square box, in pixels of the original, and resi
 network's size. The box may reach outside the image, where it holds zeros.
 """
 
-from itertools import combinations
 from typing import Any, NamedTuple
 
 import cv2
@@ -13,7 +12,10 @@ from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
 DENOISE = ("none", "median", "nlm")
-_ROOTS = np.rint(np.sqrt(255 * np.arange(256))).astype(np.uint8)
+HEAD = ("otsu", "power")
+_SMOOTH = 30  # a slice has as many times the side of the square that `power` averages, about
+_FLOOR = 0.01  # of all voxels are darker: the level of noise, which is 0 for `power`
+_POWERS = (0.3, 10.0)
 
 
 class Box(NamedTuple):
@@ -42,48 +44,65 @@ def denoise(image: Pixels, method: str) -> Pixels:
     return np.stack(clean, axis=-1).astype(np.uint8, copy=False)
 
 
-def foreground(images: Pixels, *, root: bool = False) -> NDArray[np.bool_]:
+def foreground(images: Pixels, head: str = "otsu") -> NDArray[np.bool_]:
     """Where the head is, `[D, H, W]`: brain, and skull where the scans keep it.
 
-    A voxel counts when at least half of the modalities lie above their own threshold (Otsu 1979,
-    over the patient's volume): the background is not black in every scan, and is above 60 in some.
+    A voxel counts when at least half of the modalities lie above their own threshold: the
+    background is not black in every scan, and is above 60 in some.
 
     Args:
         images: One patient's `[D, H, W, C]`.
-        root: Take the threshold of square roots: in FLAIR alone the usual one may lie within the
-            brain, between it and what is bright.
+        head: `otsu`: Otsu's threshold (1979) over the patient's volume. `power`: the same of
+            smoothed slices, of grey values above the darkest to the power at which the head's
+            median is half of the brightest. A scan's gamma and noise change little then, and fat
+            or a lesion so bright that Otsu's lies between it and the brain does no harm.
     """
     votes = np.zeros(images.shape[:3], np.uint8)
+    above = _above_power if head == "power" else _above
     for c in range(images.shape[3]):
-        channel = np.ascontiguousarray(images[..., c]).reshape(-1, 1)
-        channel = np.asarray(cv2.LUT(channel, _ROOTS)) if root else channel
-        _, above = cv2.threshold(channel, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-        votes += np.asarray(above, np.uint8).reshape(votes.shape)
+        votes += above(np.ascontiguousarray(images[..., c]))
     return np.asarray(votes >= (images.shape[3] + 1) // 2)
 
 
-def has_copies(images: Pixels) -> bool:
-    """Whether a channel of `[D, H, W, C]` is the copy of another, as where one is missing."""
-    pairs = combinations(range(images.shape[-1]), 2)
-    middle = images[len(images) // 2]  # tells most apart without looking at all slices
-    return any(
-        np.array_equal(middle[..., a], middle[..., b])
-        and np.array_equal(images[..., a], images[..., b])
-        for a, b in pairs
-    )
+def _above(channel: Pixels) -> Pixels:
+    how = cv2.THRESH_BINARY | cv2.THRESH_OTSU
+    return np.asarray(cv2.threshold(channel.reshape(-1, 1), 0, 1, how)[1]).reshape(channel.shape)
 
 
-def statistics(images: Pixels, *, root: bool = False) -> tuple[list[float], list[float]]:
+def _above_power(channel: Pixels) -> Pixels:
+    width = min(channel.shape[1:]) // (2 * _SMOOTH) * 2 + 1
+    smooth = np.stack([cv2.blur(plane, (width, width)) for plane in channel])
+    each = (cv2.calcHist([plane], [0], None, [256], [0, 256]).ravel() for plane in smooth)
+    counts = np.sum(list(each), axis=0, dtype=np.float64)
+    floor = np.searchsorted(counts.cumsum(), _FLOOR * counts.sum())
+    top = max(floor + 1, np.flatnonzero(counts)[-1])
+    grey = (np.arange(256) - floor) / (top - floor)
+    cut, power = -1, _POWERS[0]  # from below: else what is brightest may be all that is found
+    for _ in range(12):  # it takes 3 to 6
+        values = grey.clip(0, 1) ** power
+        below, total = counts.cumsum(), (counts * values).cumsum()
+        apart = (total[-1] * below / below[-1] - total) ** 2  # Otsu's between-class variance
+        before, cut = cut, int(np.argmax(apart / np.maximum(below * (below[-1] - below), 1)))
+        inside = np.where(grey > grey[cut], counts, 0).cumsum()
+        if cut == before or not inside[-1]:
+            break
+        median = np.clip(grey[np.searchsorted(inside, inside[-1] / 2)], 0.001, 0.99)
+        power = float(np.clip(np.log(0.5) / np.log(median), *_POWERS))
+    flat = smooth.reshape(-1, smooth.shape[2])
+    return np.asarray(cv2.threshold(flat, cut, 1, cv2.THRESH_BINARY)[1]).reshape(channel.shape)
+
+
+def statistics(images: Pixels, head: str = "otsu") -> tuple[list[float], list[float]]:
     """Mean and standard deviation of each channel over the foreground, for the z-score.
 
     A patient without foreground has 0 and 1, and a constant channel a deviation of 1.
 
     Args:
         images: One patient's `[D, H, W, C]`.
-        root: As of `foreground`.
+        head: As of `foreground`.
     """
     channels = images.shape[3]
-    inside = foreground(images, root=root).astype(np.uint8).reshape(-1, 1)
+    inside = foreground(images, head).astype(np.uint8).reshape(-1, 1)
     if not inside.any():
         return [0.0] * channels, [1.0] * channels
     mean, deviation = cv2.meanStdDev(images.reshape(-1, 1, channels), mask=inside)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from brainseg.data.preprocess import (
     DENOISE,
+    HEAD,
     Box,
     Pixels,
     brain_box,
@@ -20,7 +21,6 @@ from brainseg.data.preprocess import (
     fit_image,
     fit_mask,
     foreground,
-    has_copies,
     statistics,
     undo,
     whole_box,
@@ -66,8 +66,7 @@ class Preprocessing:
         intensity: `unit` is 0 to 1; `zscore` is in SD from the mean, by patient and channel; `ct`
             is in SD from the mean of the data set's labelled voxels (`windows`).
         channels: which of the volume's channels the network gets, in its order.
-        copies: how the head is found where one channel is the copy of another: `otsu`, as
-            elsewhere, or `root` (`preprocess.foreground`).
+        head: how it is found: `otsu` or `power` (`preprocess.foreground`).
         orientation: where slices, rows and columns ran to in the patients' files, such as SPL (up,
             back, left), each that there was; empty where the files tell none. It changes no pixel.
         windows: with `ct`, once the scans are read: what of each channel became 0 and 255, and the
@@ -82,7 +81,7 @@ class Preprocessing:
     denoise: str
     intensity: str
     channels: tuple[int, ...]
-    copies: str = "otsu"
+    head: str = "otsu"
     orientation: tuple[str, ...] = ()
     windows: Windows | None = None
 
@@ -94,7 +93,7 @@ class Preprocessing:
                 "a share of the head's resolution, above 0 to 1.0; set data.size=256"
             )
         choices = {"intensity": ("unit", "zscore", "ct"), "denoise": DENOISE, "crop": (False, True)}
-        choices |= {"copies": ("otsu", "root")}
+        choices |= {"head": HEAD}
         for key, allowed in choices.items():
             if (value := getattr(self, key)) not in allowed:
                 named = ", ".join(map(str, allowed))
@@ -120,12 +119,11 @@ class Preprocessing:
     def fit(self, volume: Pixels) -> tuple[Pixels, Geometry]:
         """The half that is cached: uint8 [D, size, size, M], all channels, whatever `intensity`."""
         shape = (volume.shape[1], volume.shape[2])
-        root = self.copies == "root" and has_copies(volume)
-        box = brain_box(foreground(volume, root=root)) if self.crop else whole_box(*shape)
+        box = brain_box(foreground(volume, self.head)) if self.crop else whole_box(*shape)
         clean = (denoise(image, self.denoise) for image in volume)
         pixels = np.stack([fit_image(image, box, self.pixels) for image in clean])
         known = self.windows
-        scale = (known.mean, known.deviation) if known else statistics(pixels, root=root)
+        scale = (known.mean, known.deviation) if known else statistics(pixels, self.head)
         mean, deviation = (np.asarray(each, np.float32) for each in scale)
         return pixels, Geometry(shape, box, mean, deviation)
 
@@ -168,8 +166,9 @@ class Preprocessing:
     @property
     def cached(self) -> str:
         """What cached pixels depend on; part of the name of their folder."""
-        ct = ", intensity='ct'" if self.intensity == "ct" else ""  # others share their pixels
-        return f"Settings(size={self.size}, denoise={self.denoise!r}, crop={self.crop}{ct})"
+        more = ", intensity='ct'" if self.intensity == "ct" else ""  # others share their pixels
+        more += f", head={self.head!r}" if self.head != "otsu" else ""  # which came first
+        return f"Settings(size={self.size}, denoise={self.denoise!r}, crop={self.crop}{more})"
 
     def within(self, reader: Reader, windows: Windows) -> "Preprocessing":
         """The same with windows, by which the reader reads from now on."""
@@ -194,6 +193,8 @@ class Preprocessing:
                 f"preprocessing version {version} is not the {VERSION} of this brainseg; predict "
                 "with the brainseg that trained it, or train it again"
             )
+        if values.pop("copies", "otsu") != "otsu":
+            raise ValueError("weights of before revision fe7d797; export them again")
         lists = {"channels": values["channels"], "orientation": values.get("orientation", ())}
         values |= {key: tuple(each) for key, each in lists.items()}
         return cls(**values | {"windows": Windows.from_plain(values.get("windows"))})

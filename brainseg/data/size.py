@@ -21,12 +21,12 @@ def size_of(share: float, sides: Iterable[int | None]) -> int:
     return min(-int(-share * middle // MULTIPLE) * MULTIPLE, LARGEST)
 
 
-def side(reader: Reader, patient: Patient, *, crop: bool) -> int | None:
+def side(reader: Reader, patient: Patient, *, crop: bool, head: str) -> int | None:
     """Side in pixels of the square that is cut out of a patient; None where no slice is sound."""
     try:
         images, *_ = reader.read(patient)
     except SliceError as error:
         sound = patient.without(error.problems)
-        return side(reader, sound, crop=crop) if sound.slices else None
-    box = brain_box(foreground(images)) if crop else whole_box(*images.shape[1:3])
+        return side(reader, sound, crop=crop, head=head) if sound.slices else None
+    box = brain_box(foreground(images, head)) if crop else whole_box(*images.shape[1:3])
     return box.side

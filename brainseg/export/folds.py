@@ -29,8 +29,7 @@ from brainseg.predict.segmenter import Segmenter, calibrated
 from brainseg.runs.checkpoint import load_checkpoint
 from brainseg.runs.folder import LAST, RunFolder
 
-PREPROCESSING: Any = {"copies": "root"}  # what published weights do that a run does not:
-HABITS: Any = {"tta": True, "least_part": 0.1}  # each of these won out of fold, docs/results
+HABITS: Any = {"tta": True, "least_part": 0.1}  # of published weights; both won, docs/results
 FAILED = 0.5  # Dice below which a patient counts as failed
 
 
@@ -128,7 +127,7 @@ def as_published(cell: RunFolder) -> Segmenter:
     trained = load([cell.path / LAST])
     for model in trained.models:
         model.module.half().float()
-    return replace(trained, preprocessing=replace(trained.preprocessing, **PREPROCESSING), **HABITS)
+    return replace(trained, **HABITS)
 
 
 def _histogram(segmenter: Segmenter, scans: Sequence[Scan], target: NDArray[np.bool_]) -> Histogram:

@@ -25,7 +25,7 @@ _NOT_IDENTITY = (
 )
 
 # Keys that came later, with what runs from before them did.
-_LATER = {"data.slices": "all"}
+_LATER = {"data.slices": "all", "data.head": "otsu"}
 
 
 def identity(config: Mapping[str, Any]) -> dict[str, Any]:

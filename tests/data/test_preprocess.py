@@ -3,6 +3,7 @@ import pytest
 from scipy.ndimage import median_filter
 
 from brainseg.data.preprocess import (
+    HEAD,
     Box,
     brain_box,
     denoise,
@@ -68,10 +69,56 @@ def test_outside_of_the_box_the_undone_map_is_zero() -> None:
     assert whole.dtype == np.float32
 
 
+@pytest.mark.parametrize("head", HEAD)
 @pytest.mark.parametrize("background", [0, 60])
-def test_foreground_is_the_head_whatever_the_background(background: int) -> None:
+def test_foreground_is_the_head_whatever_the_background(background: int, head: str) -> None:
     images = volume(background)
-    np.testing.assert_array_equal(foreground(images), images[..., 1] > background)
+    np.testing.assert_array_equal(foreground(images, head), images[..., 1] > background)
+
+
+def brain(lesion: int = 120) -> tuple[np.ndarray, np.ndarray]:
+    """A head `[D, H, W, 1]` of 70 +- 10 in air of 0 to 8, with fat of 250 around it, and itself."""
+    rng = np.random.default_rng(0)
+    y, x = np.meshgrid(*(np.linspace(-1, 1, 128),) * 2, indexing="ij")
+    radius = np.hypot(y, x)
+    image = np.where(radius < 0.7, rng.normal(70, 10, (6, 128, 128)), rng.uniform(0, 8, y.shape))
+    image[:, (radius >= 0.7) & (radius < 0.75)] = 250
+    image[:, 40:60, 40:60] = lesion
+    inside = np.repeat((radius < 0.75)[None], 6, 0)
+    return image.clip(0, 255).astype(np.uint8)[..., None], inside
+
+
+@pytest.mark.parametrize("gamma", [0.4, 0.6, 1, 1.7, 2.5])
+def test_power_finds_the_same_head_at_any_gamma(gamma: float) -> None:
+    image, inside = brain()
+    table = np.rint(255 * (np.arange(256) / 255) ** gamma).astype(np.uint8)
+    found = foreground(table[image], "power")
+    assert 2 * (found & inside).sum() / (found.sum() + inside.sum()) > 0.93
+
+
+def test_power_finds_the_head_below_fat_and_lesion() -> None:
+    image, inside = brain(lesion=255)
+    dim = (image // 3).astype(np.uint8)  # another top of the range
+    for each in (image, dim):
+        assert foreground(each, "power").mean() == pytest.approx(inside.mean(), rel=0.1)
+    assert foreground(image).mean() < 0.5 * inside.mean()
+
+
+@pytest.mark.parametrize("head", HEAD)
+def test_power_finds_the_head_in_noise(head: str) -> None:
+    image, inside = brain()
+    real, imaginary = np.random.default_rng(0).normal(0, 30, (2, *image.shape))
+    noisy = np.hypot(image + real, imaginary).clip(0, 255).astype(np.uint8)
+    found = foreground(noisy, head)
+    overlap = 2 * (found & inside).sum() / (found.sum() + inside.sum())
+    assert overlap > 0.9 if head == "power" else overlap < 0.9
+
+
+def test_power_has_a_head_of_what_is_no_head() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (2, 40, 40, 1), dtype=np.uint8)
+    assert foreground(noise, "power").any()
+    assert foreground(np.full((1, 40, 40, 1), 9, np.uint8), "power").all()
+    assert not foreground(np.zeros((1, 40, 40, 1), np.uint8), "power").any()
 
 
 def test_the_brain_box_covers_all_slices_and_ignores_specks() -> None:

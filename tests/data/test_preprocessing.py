@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,15 @@ def test_state_comes_back_and_another_version_is_refused() -> None:
         Preprocessing.from_state(one.state() | {"version": 99})
 
 
+def test_states_of_before_the_head_had_a_choice_are_read_or_refused() -> None:
+    one = Preprocessing(128, crop=True, denoise="none", intensity="zscore", channels=(0,))
+    before = {key: value for key, value in one.state().items() if key != "head"}
+    assert Preprocessing.from_state(before | {"copies": "otsu"}) == one
+    with pytest.raises(ValueError, match="of before revision fe7d797; export them again"):
+        Preprocessing.from_state(before | {"copies": "root"})
+
+
 def test_the_cache_of_the_revision_before_is_found_by_its_name() -> None:
     one = Preprocessing(64, crop=False, denoise="none", intensity="zscore", channels=(0,))
     assert one.cached == "Settings(size=64, denoise='none', crop=False)"
+    assert replace(one, head="power").cached == one.cached[:-1] + ", head='power')"

@@ -45,11 +45,9 @@ def test_the_head_is_found_where_flair_stands_alone() -> None:
     flair = np.repeat(flair[None].astype(np.uint8), 4, 0)
     alone = np.stack([flair, flair, flair], -1)
     assert foreground(alone).mean() < 0.5 * brain.mean()
-    assert foreground(alone, root=True).mean() == pytest.approx(brain.mean(), rel=0.05)
-    usual = Preprocessing(32, False, "none", "zscore", (0, 1, 2))
-    rooted = replace(usual, copies="root")
-    assert usual.fit(alone)[1].mean[0] > 1.5 * rooted.fit(alone)[1].mean[0]
-    pair = np.stack([flair, 255 - flair, flair // 2], -1)  # no copy among them
-    np.testing.assert_array_equal(usual.fit(pair)[1].mean, rooted.fit(pair)[1].mean)
-    with pytest.raises(ValueError, match="copies=x; must be one of otsu, root"):
-        replace(usual, copies="x")
+    assert foreground(alone, "power").mean() == pytest.approx(brain.mean(), rel=0.05)
+    plain = Preprocessing(32, False, "none", "zscore", (0, 1, 2))
+    power = replace(plain, head="power")
+    assert plain.fit(alone)[1].mean[0] > 1.5 * power.fit(alone)[1].mean[0]
+    with pytest.raises(ValueError, match="head=x; must be one of otsu, power"):
+        replace(plain, head="x")
