@@ -81,8 +81,8 @@ def build(
     if windows is not None:
         preprocessing = preprocessing.within(reader, windows)
     if isinstance(preprocessing.size, float):
-        how = {"crop": preprocessing.crop, "head": preprocessing.head}
-        sides = each(lambda p: side(reader, p, **how), patients, "measuring heads")
+        crop, head = preprocessing.crop, preprocessing.head
+        sides = each(lambda p: side(reader, p, crop=crop, head=head), patients, "measuring heads")
         preprocessing = replace(preprocessing, size=size_of(preprocessing.size, sides))
     with Writer(folder) as writer:
         if writer.done:

@@ -61,9 +61,7 @@ class Scans:
     ) -> None:
         self.reader = reader
         self.modalities = tuple(reader.modalities if modalities is None else modalities)
-        self.root = root
-        self.on_error = on_error
-        self.cache_dir = cache_dir
+        self.root, self.cache_dir, self.on_error = root, cache_dir, on_error
         for key, value, known in (("slices", slices, SLICES), ("on_error", on_error, ON_ERROR)):
             if value not in known:
                 raise ValueError(f"data.{key}={value}; must be {' or '.join(known)}; set it to one")
@@ -71,8 +69,8 @@ class Scans:
         chosen = among("data.modalities", self.modalities, reader.modalities)
         self.regions = tuple(reader.regions if regions is None else regions)
         self._bits = among("data.regions", self.regions, reader.regions)
-        wanted = 0.5 if size == "auto" else size
-        self.preprocessing = Preprocessing(wanted, crop, denoise, intensity, chosen, head=head)
+        size = 0.5 if size == "auto" else size
+        self.preprocessing = Preprocessing(size, crop, denoise, intensity, chosen, head)
         self._folder: Path | None = None
         self._opened: Opened | None = None
 

@@ -11,17 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from brainseg.data.head import HEAD, brain_box, foreground, statistics
 from brainseg.data.preprocess import (
     DENOISE,
-    HEAD,
     Box,
     Pixels,
-    brain_box,
     denoise,
     fit_image,
     fit_mask,
-    foreground,
-    statistics,
     undo,
     whole_box,
 )
@@ -66,7 +63,7 @@ class Preprocessing:
         intensity: `unit` is 0 to 1; `zscore` is in SD from the mean, by patient and channel; `ct`
             is in SD from the mean of the data set's labelled voxels (`windows`).
         channels: which of the volume's channels the network gets, in its order.
-        head: how it is found: `otsu` or `power` (`preprocess.foreground`).
+        head: how it is found: `otsu` or `power` (`head.foreground`).
         orientation: where slices, rows and columns ran to in the patients' files, such as SPL (up,
             back, left), each that there was; empty where the files tell none. It changes no pixel.
         windows: with `ct`, once the scans are read: what of each channel became 0 and 255, and the

@@ -3,7 +3,8 @@
 import statistics
 from collections.abc import Iterable
 
-from brainseg.data.preprocess import brain_box, foreground, whole_box
+from brainseg.data.head import brain_box, foreground
+from brainseg.data.preprocess import whole_box
 from brainseg.data.preprocessing import LARGEST
 from brainseg.data.reader import Patient, Reader, SliceError
 

@@ -6,7 +6,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from brainseg.data.preprocess import brain_box, foreground
+from brainseg.data.head import brain_box, foreground
 from brainseg.predict.scan import FLAIR, Pixels, Scan
 
 FEW = 5  # slices: fewer do not show a head

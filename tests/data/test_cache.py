@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from omegaconf import OmegaConf
 from PIL import Image
 
-from brainseg.data import caches, pool, preprocess, store, writer
+from brainseg.data import caches, head, pool, store, writer
 from brainseg.data.cache import Scans
 from brainseg.data.caches import cache_folder
 from brainseg.data.lgg import LGG
@@ -207,10 +207,10 @@ def test_zscore_is_by_patient_and_modality_over_the_head(make: Make) -> None:
     scans = make(intensity="zscore", modalities=["flair", "pre"])
     rows = range(3, 15)  # the second patient
     images = np.stack([scans.image(row) for row in rows])
-    head = preprocess.foreground(scans.images[3:15])
+    inside = head.foreground(scans.images[3:15])
     for channel in range(2):
-        assert images[:, channel][head].mean() == pytest.approx(0, abs=1e-4)
-        assert images[:, channel][head].std() == pytest.approx(1, abs=1e-4)
+        assert images[:, channel][inside].mean() == pytest.approx(0, abs=1e-4)
+        assert images[:, channel][inside].std() == pytest.approx(1, abs=1e-4)
 
 
 def test_black_slices_and_patients_without_a_head_are_finite_in_zscore(

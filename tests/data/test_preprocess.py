@@ -2,18 +2,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import median_filter
 
-from brainseg.data.preprocess import (
-    HEAD,
-    Box,
-    brain_box,
-    denoise,
-    fit_image,
-    fit_mask,
-    foreground,
-    statistics,
-    undo,
-    whole_box,
-)
+from brainseg.data.head import HEAD, brain_box, foreground, statistics
+from brainseg.data.preprocess import Box, denoise, fit_image, fit_mask, undo, whole_box
 
 
 def volume(background: int = 0) -> np.ndarray:

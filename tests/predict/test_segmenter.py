@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import brainseg
-from brainseg.data.preprocess import foreground
+from brainseg.data.head import foreground
 from brainseg.data.preprocessing import Preprocessing
 from brainseg.predict.scan import Scan, without_small
 from tests.predict.conftest import head
