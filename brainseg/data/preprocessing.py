@@ -64,6 +64,7 @@ class Preprocessing:
             is in SD from the mean of the data set's labelled voxels (`windows`).
         channels: which of the volume's channels the network gets, in its order.
         head: how it is found: `otsu` or `power` (`head.foreground`).
+        few: nothing is cut of a volume of fewer slices, which do not show how large the head is.
         orientation: where slices, rows and columns ran to in the patients' files, such as SPL (up,
             back, left), each that there was; empty where the files tell none. It changes no pixel.
         windows: with `ct`, once the scans are read: what of each channel became 0 and 255, and the
@@ -79,6 +80,7 @@ class Preprocessing:
     intensity: str
     channels: tuple[int, ...]
     head: str = "otsu"
+    few: int = 0
     orientation: tuple[str, ...] = ()
     windows: Windows | None = None
 
@@ -116,7 +118,8 @@ class Preprocessing:
     def fit(self, volume: Pixels) -> tuple[Pixels, Geometry]:
         """The half that is cached: uint8 [D, size, size, M], all channels, whatever `intensity`."""
         shape = (volume.shape[1], volume.shape[2])
-        box = brain_box(foreground(volume, self.head)) if self.crop else whole_box(*shape)
+        crop = self.crop and len(volume) >= self.few
+        box = brain_box(foreground(volume, self.head)) if crop else whole_box(*shape)
         clean = (denoise(image, self.denoise) for image in volume)
         pixels = np.stack([fit_image(image, box, self.pixels) for image in clean])
         known = self.windows

@@ -114,7 +114,7 @@ def _show(axis: Axes, image: NDArray[np.float32], masks: NDArray[np.uint8]) -> N
 
 def _caption(cfg: dict[str, Any]) -> str:
     """Return the settings that the picture depends on, in two lines."""
-    data = {key: cfg["data"][key] for key in ("size", "intensity", "denoise", "crop")}
+    data = {key: cfg["data"][key] for key in ("size", "intensity", "denoise", "crop", "head")}
     steps = {key: value for key, value in cfg["augment"].items() if key != "_target_"}
     lines = (
         f"{name}: " + ", ".join(f"{key} {value}" for key, value in group.items())

@@ -136,6 +136,7 @@ class Trained:
                 f"data.regions=[...] of {', '.join(reader.regions)}"
             )
         prepared = {key: self.prepared[key] for key in ("size", "crop", "denoise", "intensity")}
+        prepared["head"] = self.prepared.get("head", "otsu")  # up to fe7d797 there was no other
         modalities = [known[ALIASES.get(name, name)] for name in wanted]
         return other | prepared | {"modalities": modalities, "regions": list(regions)}
 

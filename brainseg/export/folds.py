@@ -29,7 +29,8 @@ from brainseg.predict.segmenter import Segmenter, calibrated
 from brainseg.runs.checkpoint import load_checkpoint
 from brainseg.runs.folder import LAST, RunFolder
 
-HABITS: Any = {"tta": True, "least_part": 0.1}  # of published weights; both won, docs/results
+PREPROCESSING: Any = {"few": 5}  # what published weights do that a run does not:
+HABITS: Any = {"tta": True, "least_part": 0.1}  # each of these won out of fold, docs/results
 FAILED = 0.5  # Dice below which a patient counts as failed
 
 
@@ -127,7 +128,7 @@ def as_published(cell: RunFolder) -> Segmenter:
     trained = load([cell.path / LAST])
     for model in trained.models:
         model.module.half().float()
-    return replace(trained, **HABITS)
+    return replace(trained, preprocessing=replace(trained.preprocessing, **PREPROCESSING), **HABITS)
 
 
 def _histogram(segmenter: Segmenter, scans: Sequence[Scan], target: NDArray[np.bool_]) -> Histogram:

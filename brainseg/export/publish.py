@@ -41,10 +41,11 @@ def publish(
     """
     _refuse_full(folder, force=force)
     if any(run.glob(f"*/{METRICS}")):
-        from brainseg.export.folds import out_of_fold
+        from brainseg.export.folds import PREPROCESSING, out_of_fold
 
         source, folds = _cells(run)
         card = _card(source, LAST) | out_of_fold(folds)
+        card["preprocessing"] |= PREPROCESSING
         card["commands"] = [each.required_metrics["command"] for each in (*folds, source)]
         return _write(source, LAST, folder, card, licence, half=True)
     source = RunFolder(run)

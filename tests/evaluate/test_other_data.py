@@ -33,6 +33,7 @@ def lgg(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "optimizer.lr=5e-3",
         "augment=geometric",
         "data.modalities=[flair]",
+        "data.head=power",
     )
     fit(cell, title="lgg")
     return cell.folder
@@ -65,6 +66,7 @@ def test_the_other_scans_are_prepared_as_the_runs_own_and_named_by_sequence(
     scans: Scans = run.scans(data=OTHER)
     assert scans.modalities == ("flair",)
     assert scans.size == 32  # the run's, not 96
+    assert scans.preprocessing.head == "power"  # likewise
     patient = scans.reader.find(None).patients[0]
     images, masks, *_ = scans.reader.read(patient)
     probs = predict([run.model], images, scans.preprocessing)[0]

@@ -51,3 +51,14 @@ def test_the_head_is_found_where_flair_stands_alone() -> None:
     assert plain.fit(alone)[1].mean[0] > 1.5 * power.fit(alone)[1].mean[0]
     with pytest.raises(ValueError, match="head=x; must be one of otsu, power"):
         replace(plain, head="x")
+
+
+def test_nothing_is_cut_of_slices_that_do_not_show_the_head() -> None:
+    volume = np.zeros((6, 64, 64, 3), np.uint8)
+    for k in range(6):
+        volume[k, 30 - 4 * k : 34 + 4 * k, 30 - 4 * k : 34 + 4 * k] = 100
+    cutting = Preprocessing(32, True, "none", "zscore", (0, 1, 2), few=5)
+    assert cutting.fit(volume)[1].box.side < 60
+    assert cutting.fit(volume[:5])[1].box.side < 60
+    assert cutting.fit(volume[:4])[1].box == (0, 0, 64)
+    assert replace(cutting, few=0).fit(volume[:4])[1].box.side < 45
