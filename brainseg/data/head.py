@@ -43,8 +43,10 @@ def _above(channel: Pixels) -> Pixels:
 def _above_power(channel: Pixels) -> Pixels:
     width = min(channel.shape[1:]) // (2 * _SMOOTH) * 2 + 1
     smooth = np.stack([cv2.blur(plane, (width, width)) for plane in channel])
-    each = (cv2.calcHist([plane], [0], None, [256], [0, 256]).ravel() for plane in smooth)
-    counts = np.sum(list(each), axis=0, dtype=np.float64)
+    flat = smooth.reshape(-1, smooth.shape[2])
+    parts = np.array_split(flat, 1 + flat.size // 2**24)  # float32 counts no further
+    each = [cv2.calcHist([part], [0], None, [256], [0, 256]).ravel() for part in parts]
+    counts = np.sum(each, axis=0, dtype=np.float64)
     floor = np.searchsorted(counts.cumsum(), _FLOOR * counts.sum())
     top = max(floor + 1, np.flatnonzero(counts)[-1])
     grey = (np.arange(256) - floor) / (top - floor)
@@ -59,7 +61,6 @@ def _above_power(channel: Pixels) -> Pixels:
             break
         median = np.clip(grey[np.searchsorted(inside, inside[-1] / 2)], 0.001, 0.99)
         power = float(np.clip(np.log(0.5) / np.log(median), *_POWERS))
-    flat = smooth.reshape(-1, smooth.shape[2])
     above: Any = cv2.threshold(flat, cut, 1, cv2.THRESH_BINARY)[1]
     return np.asarray(above, np.uint8).reshape(channel.shape)
 
