@@ -22,15 +22,15 @@ from brainseg.evaluate.calibration import (
 from brainseg.evaluate.interval import Estimand, mean, median
 from brainseg.loaded import rebuilt
 from brainseg.metrics import count, dice
-from brainseg.predict.features import features
+from brainseg.predict.features import FEW, features
 from brainseg.predict.load import load
 from brainseg.predict.scan import FLAIR, Scan
 from brainseg.predict.segmenter import Segmenter, calibrated
 from brainseg.runs.checkpoint import load_checkpoint
 from brainseg.runs.folder import LAST, RunFolder
 
-PREPROCESSING: Any = {"few": 5}  # what published weights do that a run does not:
-HABITS: Any = {"tta": True, "least_part": 0.1}  # each of these won out of fold, docs/results
+# what published weights do that a run does not, beside `few`: each won out of fold, docs/results
+HABITS: Any = {"tta": True, "least_part": 0.1}
 FAILED = 0.5  # Dice below which a patient counts as failed
 
 
@@ -128,7 +128,13 @@ def as_published(cell: RunFolder) -> Segmenter:
     trained = load([cell.path / LAST])
     for model in trained.models:
         model.module.half().float()
-    return replace(trained, preprocessing=replace(trained.preprocessing, **PREPROCESSING), **HABITS)
+    return replace(trained, preprocessing=replace(trained.preprocessing, few=few(cell)), **HABITS)
+
+
+def few(cell: RunFolder) -> int:
+    """Slices below which published weights cut nothing: `FEW`, or the fewest of its patients."""
+    table = cell.patients
+    return FEW if table is None else min(FEW, int(table["slices"].min()))
 
 
 def _histogram(segmenter: Segmenter, scans: Sequence[Scan], target: NDArray[np.bool_]) -> Histogram:

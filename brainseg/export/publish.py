@@ -41,11 +41,11 @@ def publish(
     """
     _refuse_full(folder, force=force)
     if any(run.glob(f"*/{METRICS}")):
-        from brainseg.export.folds import PREPROCESSING, out_of_fold
+        from brainseg.export.folds import few, out_of_fold
 
         source, folds = _cells(run)
         card = _card(source, LAST) | out_of_fold(folds)
-        card["preprocessing"] |= PREPROCESSING
+        card["preprocessing"] |= {"few": few(source)}
         card["commands"] = [each.required_metrics["command"] for each in (*folds, source)]
         return _write(source, LAST, folder, card, licence, half=True)
     source = RunFolder(run)

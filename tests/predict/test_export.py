@@ -45,6 +45,7 @@ def test_the_network_is_the_one_that_all_trained_in_float16(sweep: Path, publish
     everyone = RunFolder(sweep / "all").required_metrics["split"]["members"]["train"]
     card = json.loads((published / "model.json").read_text())
     assert len(card["training_patients"]) == len(everyone) == 8
+    assert card["preprocessing"]["few"] == 3  # slices of the smallest patient
 
 
 def test_scores_are_of_folds_that_had_not_seen_the_patient(sweep: Path, published: Path) -> None:

@@ -9,8 +9,9 @@ import torch
 
 import brainseg
 from brainseg.config import instantiate
-from brainseg.export.folds import HABITS, PREPROCESSING
+from brainseg.export.folds import HABITS
 from brainseg.metrics import count, dice
+from brainseg.predict.features import FEW
 from brainseg.predict.published import OWN
 from brainseg.predict.scan import Scan
 from tests.conftest import tiny_config
@@ -41,7 +42,7 @@ def test_no_path_of_a_machine_and_no_patient_is_in_them(card: dict[str, object])
 
 def test_their_scores_are_those_of_what_they_do(card: dict[str, object]) -> None:
     assert {key: card[key] for key in HABITS} == HABITS
-    wanted = PREPROCESSING | {"head": "power"}
+    wanted = {"few": FEW, "head": "power"}
     assert wanted.items() <= card["preprocessing"].items()  # type: ignore[attr-defined]
     for key in ("dice", "flair_alone", "lone_slices"):
         mean, low, high = card["scores"][key]["mean"]  # type: ignore[index]
