@@ -45,6 +45,7 @@ def write_preview(
     if several:
         patches = [Patch(color=colour) for _, colour in zip(regions, colours, strict=False)]
         figure.legend(patches, regions, loc="outside lower center", ncols=8, frameon=False)
-    figure.suptitle(f"{scan.name}: research only, not a medical device", fontsize=9)
+    title = f"{scan.name}\nresearch only, not a medical device"
+    figure.suptitle(title, fontsize=min(9, 250 * len(chosen) / max(map(len, title.split("\n")))))
     figure.savefig(path, dpi=110)
     return path
