@@ -67,8 +67,7 @@ class Preprocessing:
         few: nothing is cut of a volume of fewer slices, which do not show how large the head is.
         orientation: where slices, rows and columns ran to in the patients' files, such as SPL (up,
             back, left), each that there was; empty where the files tell none. It changes no pixel.
-        windows: with `ct`, once the scans are read: what of each channel became 0 and 255, and the
-            scale.
+        windows: with `ct`, once the scans are read: what became 0 and 255 of each channel, scale.
 
     Raises:
         ValueError: a value is none of these.
@@ -99,6 +98,8 @@ class Preprocessing:
                 raise ValueError(
                     f"data.{key}={value}; must be one of {named}; set data.{key} to one"
                 )
+        if not isinstance(self.few, int) or self.few < 0:
+            raise ValueError(f"few={self.few}; must be a number of slices, 0 or more")
 
     def apply(self, volume: Pixels) -> "tuple[Tensor, Geometry]":
         """A volume as the network's input.
@@ -187,7 +188,7 @@ class Preprocessing:
         Raises:
             ValueError: another version of brainseg prepared the slices in another way.
         """
-        values = dict(state)
+        values = {"orientation": ()} | dict(state)
         if (version := values.pop("version", None)) != VERSION:
             raise ValueError(
                 f"preprocessing version {version} is not the {VERSION} of this brainseg; predict "
@@ -195,6 +196,5 @@ class Preprocessing:
             )
         if values.pop("copies", "otsu") != "otsu":
             raise ValueError("weights of before revision fe7d797; export them again")
-        lists = {"channels": values["channels"], "orientation": values.get("orientation", ())}
-        values |= {key: tuple(each) for key, each in lists.items()}
+        values |= {key: tuple(values[key]) for key in ("channels", "orientation")}
         return cls(**values | {"windows": Windows.from_plain(values.get("windows"))})

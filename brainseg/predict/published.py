@@ -43,7 +43,11 @@ def load_published(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
             raise ValueError(f"format {card['format']}, this brainseg reads {FORMAT}")
         if digest(folder / TENSORS) != card["sha256"]:
             raise ValueError(f"{TENSORS} is not the file that it was written for")
-        Preprocessing.from_state(card["preprocessing"])
+        used = Preprocessing.from_state(card["preprocessing"]).channels
+        if not used or not all(isinstance(k, int) and 0 <= k < len(card["channels"]) for k in used):
+            raise ValueError(f"channels {list(used)} of {card['channels']}")
+        if not card["regions"]:
+            raise ValueError("no regions")
         net = _network(card)
         net.load_state_dict(load_file(folder / TENSORS))  # float16 becomes float32
         card["channels"] = list(map(str, card["channels"]))
@@ -84,11 +88,18 @@ def _network(card: dict[str, Any]) -> nn.Module:
         cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(CONF / group / f"{own}.yaml")))
         for group, own in options.items()
     )
-    network = network["net"] | plain(card["network"])
-    norm |= plain(card["norm"])
+    network, norm = _with(network["net"], card["network"]), _with(norm, card["norm"])
     network |= {"in_channels": len(card["preprocessing"]["channels"]), "norm": _built(norm)}
     net: nn.Module = _built(network | {"out_channels": len(card["regions"])})
     return net
+
+
+def _with(own: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """What an option's file says, with the values of a card in the place of those of their kind."""
+    for key, value in plain(given).items():
+        if key in own and isinstance(own[key], str) != isinstance(value, str):
+            raise ValueError(f"{key}={value} is none such as {own[key]}")
+    return own | plain(given)
 
 
 def _built(node: dict[str, Any]) -> Any:

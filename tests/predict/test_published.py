@@ -62,6 +62,9 @@ def test_the_card_says_what_the_run_was_and_names_no_code_and_no_patient(
         ("network", {"width": 16, "depth": 2}, "size mismatch|Error"),
         ("preprocessing", {"version": 99}, "version 99"),
         ("channels", None, "cannot be used"),
+        ("channels", ["flair"], "channels .* of .*flair"),
+        ("norm", {"momentum": "x"}, "momentum=x is none such as 0.1"),
+        ("regions", [], "no regions"),
     ],
 )
 def test_a_card_that_was_changed_is_refused_in_one_line(
