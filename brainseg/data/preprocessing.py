@@ -195,6 +195,6 @@ class Preprocessing:
                 "with the brainseg that trained it, or train it again"
             )
         if values.pop("copies", "otsu") != "otsu":
-            raise ValueError("weights of before revision fe7d797; export them again")
+            raise ValueError("weights of revision fe7d797 or before; export them again")
         values |= {key: tuple(values[key]) for key in ("channels", "orientation")}
         return cls(**values | {"windows": Windows.from_plain(values.get("windows"))})

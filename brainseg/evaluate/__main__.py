@@ -16,6 +16,8 @@ from brainseg.evaluate.request import Request
 from brainseg.evaluate.robustness import robustness
 
 BAD_INPUT, INTERRUPTED = 2, 130
+# keys of the data that --data cannot choose: they are the run's own, and all slices are scored
+OF_THE_RUN = ("size", "crop", "denoise", "intensity", "head", "modalities", "slices")
 TOLERANCE = 2.0
 
 
@@ -117,6 +119,9 @@ def _understood(words: Sequence[str]) -> argparse.Namespace:
     options = parser.parse_args(words)
     if other := [word for word in options.data if not word.startswith(("data=", "data."))]:
         parser.error(f"--data {other[0]}: is not of the data; give data=... and data.KEY=... alone")
+    kept = tuple(f"data.{key}=" for key in OF_THE_RUN)
+    if own := [word for word in options.data if word.startswith(kept)]:
+        parser.error(f"--data {own[0]}: the scans are prepared as the run's own were; leave it out")
     if options.data and not any(word.startswith("data=") for word in options.data):
         parser.error("--data names no data set; give data=brats2020, say")
     if options.root and options.data:

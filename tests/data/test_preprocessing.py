@@ -57,7 +57,7 @@ def test_states_of_before_the_head_had_a_choice_are_read_or_refused() -> None:
     one = Preprocessing(128, crop=True, denoise="none", intensity="zscore", channels=(0,))
     before = {key: value for key, value in one.state().items() if key != "head"}
     assert Preprocessing.from_state(before | {"copies": "otsu"}) == one
-    with pytest.raises(ValueError, match="of before revision fe7d797; export them again"):
+    with pytest.raises(ValueError, match="of revision fe7d797 or before; export them again"):
         Preprocessing.from_state(before | {"copies": "root"})
 
 

@@ -138,6 +138,8 @@ def test_what_does_not_fit_is_refused_in_a_line(
     [
         (["data=phantom", "epochs=3"], "--data epochs=3: is not of the data"),
         (["data.root=/x"], "--data names no data set"),
+        (["data=phantom", "data.head=otsu"], "--data data.head=otsu: the scans are prepared as"),
+        (["data=phantom", "data.size=64"], "--data data.size=64: the scans are prepared as"),
     ],
 )
 def test_a_word_that_would_be_passed_over_is_refused(
