@@ -6,14 +6,13 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 _SHARE = "BRAINSEG_CORES"  # in the environment, for the loader's processes too
-_TURN = 0.5  # seconds; a step that takes longer ends its turn
+_TURN = 1.0  # seconds; a step that takes longer ends its turn
 _PATIENCE = 60.0  # seconds, then the cores are taken for those of a process that hangs
-_POLL = 0.002
+_POLL = 0.01
 
 log = logging.getLogger(__name__)
 
@@ -64,8 +63,8 @@ class SharedCores:
 
     The threads of a step wait for each other some thousand times. Beside another training each of
     these waits lasts until the other's time slice is over, and two trainings take four times as
-    long as one (docs/performance.md). So trainings of one user that share cores take turns of half
-    a second, or of one step: each holds as many cores as it has threads. Trainings on other cores,
+    long as one (docs/performance.md). So trainings of one user that share cores take turns of a
+    second, or of one step: each holds as many cores as it has threads. Trainings on other cores,
     and those whose threads fit beside each other, do not wait. What is computed does not change.
 
     Args:
@@ -88,9 +87,13 @@ class SharedCores:
         self._waited = False
 
     def take(self) -> None:
-        """Hold the cores; waits for other trainings, which it says once."""
-        if self._held or not self._number:
+        """Hold the cores for a step; a turn that is over ends first. It says once that it waited.
+
+        They are held from step to step, what lies between them too: it would slow who comes next.
+        """
+        if not self._number or (self._held and time.monotonic() - self._since < _TURN):
             return
+        self.give()
         start = time.monotonic()
         try:
             self._folder.mkdir(mode=0o700, exist_ok=True)
@@ -104,19 +107,9 @@ class SharedCores:
             self._waited = True
             log.info("takes turns with another training on these cores")
 
-    def give(self, *, at_once: bool = False) -> None:
-        """Let others have the cores: at the end of the turn, or at once."""
-        if self._held and (at_once or time.monotonic() - self._since >= _TURN):
-            _release(self._held)
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Hold the cores in a block, and until the turn is over."""
-        self.take()
-        try:
-            yield
-        finally:
-            self.give()
+    def give(self) -> None:
+        """Let others have the cores."""
+        _release(self._held)
 
     def _acquire(self, end: float) -> None:
         """Wait in line, so that who gives the cores does not take them again at once."""

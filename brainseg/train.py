@@ -23,6 +23,9 @@ from brainseg.sweep.outcome import interrupted, leave_nothing, refuse
 from brainseg.sweep.worker import COMMAND, command, train_cell
 from brainseg.values import check_name
 
+# How long a thread of torch's waits on its core for more to do; read when torch is imported. By
+# default some 15 ms, which whoever trains next on these cores would lose (docs/performance.md).
+_SPIN = ("GOMP_SPINCOUNT", "30000")
 _FLAGS = ("-m", "--multirun", "-h", "--help", "--hydra-help", "--version", "--resolve")
 
 log = logging.getLogger("brainseg.train")  # also where it is run as `__main__`
@@ -34,6 +37,8 @@ def main() -> None:
     sys.argv[1:] = [*flags, *(word for word in sys.argv[1:] if word not in _FLAGS)]
     given = [word for word in sys.argv[1:] if not word.startswith("name=")]
     os.environ[COMMAND] = shlex.join(["python", "-m", "brainseg.train", *given])
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault(*_SPIN)
     Watch.sweep, gave_up = None, False
     try:
         _check_name(sys.argv[1:])

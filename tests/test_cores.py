@@ -1,5 +1,6 @@
 import multiprocessing
 import os
+import threading
 import time
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -110,7 +111,7 @@ def _hold(folder: Path, threads: int, has: Event, end: Event) -> None:
     shared.take()
     has.set()
     end.wait(30)
-    shared.give(at_once=True)
+    shared.give()
 
 
 def test_trainings_share_what_fits_and_wait_for_what_does_not(tmp_path: Path) -> None:
@@ -122,12 +123,12 @@ def test_trainings_share_what_fits_and_wait_for_what_does_not(tmp_path: Path) ->
     start = time.monotonic()
     beside.take()
     assert time.monotonic() - start < 0.5
-    beside.give(at_once=True)
+    beside.give()
     all_of_them = SharedCores(4, tmp_path, patience=20)
     end.set()
     all_of_them.take()  # the other's have to come back for it
     assert len(all_of_them._held) == 4
-    all_of_them.give(at_once=True)
+    all_of_them.give()
     other.join()
 
 
@@ -141,7 +142,7 @@ def test_a_killed_training_leaves_its_cores(tmp_path: Path) -> None:
     shared = SharedCores(4, tmp_path, patience=5)
     shared.take()
     assert len(shared._held) == 4
-    shared.give(at_once=True)
+    shared.give()
 
 
 def test_one_that_hangs_is_not_waited_for_without_end(
@@ -154,14 +155,25 @@ def test_one_that_hangs_is_not_waited_for_without_end(
     shared.take()
     assert caplog.text.count("takes no turns with other trainings") == 1
     assert not shared._held
-    hanging.give(at_once=True)
+    hanging.give()
 
 
 def test_a_turn_is_kept_until_its_time_is_over(tmp_path: Path) -> None:
-    shared = SharedCores(1, tmp_path)
-    with shared.held():
-        pass
-    assert shared._held
-    time.sleep(0.55)
-    shared.give()
-    assert not shared._held
+    first, second, had = SharedCores(4, tmp_path), SharedCores(4, tmp_path), threading.Event()
+
+    def follow() -> None:
+        second.take()
+        had.set()
+        second.give()
+
+    first.take()
+    waiting = threading.Thread(target=follow)
+    waiting.start()
+    first.take()
+    assert not had.wait(0.5)
+    time.sleep(0.6)
+    first.take()  # stands in line behind the other
+    assert had.is_set()
+    assert first._held
+    waiting.join()
+    first.give()

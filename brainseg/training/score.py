@@ -61,22 +61,22 @@ def score(
     losses: list[torch.Tensor] = []  # [bce, own, slices] of each batch, on the device
     with forward:
         for batch in data.loader(split):
-            with shared.held():
-                there = scaled({key: value.to(module.device) for key, value in batch.items()})
-                found = logits(module, there["image"])
-                terms = [
-                    _bce(found, there["mask"]),
-                    module.loss(found, there["mask"]),
-                    found.new_tensor(len(found)),
-                ]
-                losses.append(torch.stack(terms))
-                rows = batch["row"].numpy()
-                whole = data.scans.to_original(probabilities(found).cpu().numpy(), rows)
-                masks.append(data.scans.packed([each > THRESHOLD for each in whole]))
-                pixels = np.array([each[0].size for each in whole])
-                added = count_packed(masks[-1], data.scans.packed_masks(rows), pixels)
-                counts.index_add_(0, batch["patient"], added)
-    shared.give(at_once=True)
+            shared.take()
+            there = scaled({key: value.to(module.device) for key, value in batch.items()})
+            found = logits(module, there["image"])
+            terms = [
+                _bce(found, there["mask"]),
+                module.loss(found, there["mask"]),
+                found.new_tensor(len(found)),
+            ]
+            losses.append(torch.stack(terms))
+            rows = batch["row"].numpy()
+            whole = data.scans.to_original(probabilities(found).cpu().numpy(), rows)
+            masks.append(data.scans.packed([each > THRESHOLD for each in whole]))
+            pixels = np.array([each[0].size for each in whole])
+            added = count_packed(masks[-1], data.scans.packed_masks(rows), pixels)
+            counts.index_add_(0, batch["patient"], added)
+    shared.give()
     by_batch = torch.stack(losses).double().cpu()
     means = by_batch[:, :2].T @ by_batch[:, 2] / by_batch[:, 2].sum()
     scores = {name: float(value) for name, value in patient_means(counts).items()}

@@ -27,22 +27,18 @@ class ShareCores(L.Callback):
         """Take the cores."""
         self.cores.take()
 
-    def on_train_batch_end(self, *_: Any) -> None:
-        """Give them, once the turn is over."""
-        self.cores.give()
-
     def on_validation_batch_start(self, *_: Any) -> None:
         """Take the cores."""
         self.cores.take()
 
-    def on_validation_batch_end(self, *_: Any) -> None:
-        """Give them, once the turn is over."""
-        self.cores.give()
-
     def on_validation_end(self, *_: Any) -> None:
         """Give them while files are written."""
-        self.cores.give(at_once=True)
+        self.cores.give()
+
+    def on_train_end(self, *_: Any) -> None:
+        """Give them while checkpoints are read."""
+        self.cores.give()
 
     def on_exception(self, *_: Any) -> None:
         """Give them."""
-        self.cores.give(at_once=True)
+        self.cores.give()
