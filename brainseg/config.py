@@ -16,6 +16,16 @@ _PACKAGE = Path(__file__).resolve().parent
 CONF = next(path for path in (_PACKAGE / "conf", _PACKAGE.parent / "conf") if path.is_dir())
 
 
+_WORDS = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "a word",
+    Path: "a path",
+    type(None): "null",
+}
+
+
 def compose(overrides: list[str]) -> DictConfig:
     """The configuration that `python -m brainseg.train OVERRIDES` would train with.
 
@@ -89,7 +99,7 @@ def check_types(node: Any, path: str = "") -> None:
         where = f"{path}.{key}" if path else str(key)
         if key in declared and "_target_" not in str(value) and not _fits(value, declared[key]):
             named = _named(declared[key])
-            raise ValueError(f"{where}={value} must be {named}; set {where}=... to one")
+            raise ValueError(f"{where}={value!r} must be {named}; set {where}=... to one")
         check_types(value, where)
 
 
@@ -106,22 +116,31 @@ def _declared(target: str) -> dict[str, Any]:
 
 
 def _named(declared: Any) -> str:
-    """A type in words: `int or one of ['auto']`."""
-    if len(each := get_args(declared)) > 1 and get_origin(declared) in (Union, UnionType):
-        return " or ".join(map(_named, each))
+    """A type in words: `a whole number or one of ['auto']`."""
+    written = (each for each in get_args(declared) if getattr(each, "__name__", "") != "Tensor")
+    origin, parts = get_origin(declared), [_named(each) for each in written]
+    if origin in (Union, UnionType):
+        return " or ".join(parts)
+    if origin in (Sequence, tuple):
+        return f"a list ({', '.join(parts) if origin is tuple else f'each {parts[0]}'})"
+    if origin is Mapping:
+        return f"a mapping ({parts[0]}: {parts[1]})"
+    if isinstance(declared, type) and declared in _WORDS:
+        return _WORDS[declared]
     return inspect.formatannotation(declared).replace("Literal[", "one of [")
 
 
 def _fits(value: Any, declared: Any) -> bool:
     """Whether a value is of a type; one that cannot be asked about fits."""
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ConfigDict, TypeAdapter, ValidationError
     from pydantic.errors import PydanticUserError
 
     if declared is inspect.Parameter.empty:
         return True
     try:
-        # as JSON: strict, but a list may be a tuple, and a whole number a float
-        TypeAdapter(declared).validate_json(json.dumps(value), strict=True)
+        # as JSON: strict, but a list may be a tuple, and a whole number a float; never a tensor
+        adapter = TypeAdapter(declared, config=ConfigDict(arbitrary_types_allowed=True))
+        adapter.validate_json(json.dumps(value), strict=True)
     except ValidationError:
         return False
     except (PydanticUserError, TypeError):

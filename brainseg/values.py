@@ -16,6 +16,8 @@ _LONGEST_NAME = 200  # of the 255 that a file system allows: locks are named aft
 _RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("norm.momentum", lambda value: 0 < value <= 1, "above 0 and at most 1"),
     ("norm.eps", lambda value: 0 < value < math.inf, "a number > 0"),
+    ("optimizer.weight_decay", lambda value: 0 <= value < math.inf, "0 or more"),
+    ("optimizer.momentum", lambda value: 0 <= value < 1, "0 or more and below 1"),
     ("scheduler.patience", lambda value: value >= 0, "0 or more epochs"),
     ("scheduler.factor", lambda value: 0 < value < 1, "above 0 and below 1"),
     ("scheduler.warmup", lambda value: value >= 0, "0 or more"),
@@ -95,7 +97,7 @@ def check(config: Mapping[str, Any]) -> None:
         for word in key.split("."):
             value = value.get(word) if isinstance(value, Mapping) else None
         if value is not None and not (_is_number(value) and good(value)):
-            raise ValueError(f"{key}={value} must be {rule}; set {key}=... to one")
+            raise ValueError(f"{key}={value!r} must be {rule}; set {key}=... to one")
     check_name(config["name"])
 
 
@@ -112,6 +114,12 @@ def _check_keys(config: Mapping[str, Any]) -> None:
         if absent := [key for key in needed if key not in node]:
             raise ValueError(
                 f"{group}={config[group]} has no {absent[0]}; give {group}=OPTION, as of --help"
+            )
+    for name, node in config["callbacks"].items():
+        if node is not None and not (isinstance(node, Mapping) and "_target_" in node):
+            raise ValueError(
+                f"callbacks.{name}={node!r} must be null or have a _target_; give "
+                "callbacks=OPTION, as of --help"
             )
     if unknown := [key for key in config if key not in known]:
         raise ValueError(
@@ -145,7 +153,7 @@ def check_name(name: object) -> None:
 
 def _require(config: Mapping[str, Any], key: str, good: bool, rule: str) -> None:
     if not good:
-        raise ValueError(f"{key}={config[key]} must be {rule}; set {key}=... to one")
+        raise ValueError(f"{key}={config[key]!r} must be {rule}; set {key}=... to one")
 
 
 def _is_whole(value: object) -> bool:

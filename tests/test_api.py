@@ -110,7 +110,7 @@ def test_a_loop_of_ones_own_trains_and_scores_by_patient(tmp_path: Path) -> None
     [
         (lambda: brainseg.LGG("x", sise=32), r"sise must be one of .*size.*batch_size"),
         (lambda: brainseg.LGG("x", reader="x"), "reader must be one of"),
-        (lambda: brainseg.LGG("x", size="x"), "data.size=x must be int or float"),
+        (lambda: brainseg.LGG("x", size="x"), "data.size='x' must be a whole number or a number"),
         (lambda: brainseg.LGG("x", workers=2.5), "workers=2.5 must be auto or a whole number"),
         (lambda: brainseg.LGG("x", slices="head"), "data.slices=head; must be all or brain"),
         (lambda: brainseg.UNet(3, 1, norm="gruop"), "norm=gruop is unknown; the choices are batch"),

@@ -1,5 +1,6 @@
 """Which slices train, validate and test: by patient, by slice to measure the leak, or all train."""
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ Rows = NDArray[np.int64]
 Units = NDArray[Any]  # names of patients, or rows
 
 PARTS = ("train", "val", "test")
+FOLDS = 5
 SMALL_INSTITUTION = 5  # fewer patients than this are stratified together
 
 
@@ -33,7 +35,7 @@ def patient_split(
     val: float = 0.15,
     test: float = 0.15,
     fold: int | None = None,
-    folds: int = 5,
+    folds: int = FOLDS,
 ) -> Split:
     """Split by patient, stratified by institution and by the patient's tumour burden.
 
@@ -71,7 +73,7 @@ def slice_split(
     val: float = 0.15,
     test: float = 0.15,
     fold: int | None = None,
-    folds: int = 5,
+    folds: int = FOLDS,
 ) -> Split:
     """Split slices at random whoever they belong to: LEAKY, here only to measure by how much.
 
@@ -168,6 +170,10 @@ def _check(
         )
     if not 0 < val < 1:
         raise ValueError(f"val={val} must be within 0 and 1; set split.val, e.g. 0.15")
+    if fold is None and folds != FOLDS:
+        warnings.warn(
+            f"folds={folds} does nothing where fold is null; set split.fold too", stacklevel=1
+        )
     if fold is not None and (folds < 2 or not 0 <= fold < folds):
         raise ValueError(
             f"fold={fold} must be one of folds={folds}, counted from 0; "

@@ -82,5 +82,7 @@ def test_what_is_neither_pixels_nor_a_share_is_refused(size: float) -> None:
 
 
 def test_another_word_than_auto_is_refused_by_its_name() -> None:
-    with pytest.raises(ValueError, match=r"data.size=half must be int or float or one of"):
+    with pytest.raises(
+        ValueError, match=r"data.size='half' must be a whole number or a number or one of"
+    ):
         check_types({**compose(["data.size=half"])["data"]}, "data")

@@ -133,6 +133,11 @@ def test_impossible_splits_are_refused(arguments: dict[str, float], message: str
         patient_split(lgg_like_index(), **arguments)  # type: ignore[arg-type]
 
 
+def test_folds_without_a_fold_are_said_to_do_nothing() -> None:
+    with pytest.warns(UserWarning, match="folds=10 does nothing where fold is null; set split.fo"):
+        patient_split(lgg_like_index(), folds=10)
+
+
 def test_fewer_patients_than_parts_are_refused() -> None:
     with pytest.raises(ValueError, match="patients=2 must be at least 3 to train, validate and"):
         patient_split(lgg_like_index({"DU": 2}))

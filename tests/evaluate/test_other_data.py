@@ -117,7 +117,10 @@ def test_a_run_remembers_who_its_patients_are(lgg: Path, tmp_path: Path) -> None
         (["data=phantom_brats"], r"give as many with data.regions=\[...\] of wt, tc, et"),
         (["data=decathlon", "data.root=x"], "wants flair; data=decathlon has no flair but mri"),
         (["data=nothing"], "--data data=nothing: "),
-        (["data=phantom", "data.reader.patients=x"], "data.reader.patients=x must be int"),
+        (
+            ["data=phantom", "data.reader.patients=x"],
+            "data.reader.patients='x' must be a whole number",
+        ),
         (["data=phantom", "data.reader=1"], "must leave a data set with its reader"),
         (["data=phantom", "data=[1,2]"], "must be one option of its group"),
         (["data=brats2020", "data.root=gone", "data.regions=[wt]"], "gone"),
