@@ -10,6 +10,7 @@ import yaml
 from brainseg.config import CONF
 
 _NEEDED = {"trainer": ("accelerator", "precision"), "callbacks": ()}  # of others, a _target_
+SCORES = ("loss", "dice", "iou", "precision", "recall", "accuracy")  # of an epoch
 _LONGEST_NAME = 200  # of the 255 that a file system allows: locks are named after a folder
 
 # Values of others that are taken without a word and then ruin a run; where the key is there.
@@ -98,7 +99,24 @@ def check(config: Mapping[str, Any]) -> None:
             value = value.get(word) if isinstance(value, Mapping) else None
         if value is not None and not (_is_number(value) and good(value)):
             raise ValueError(f"{key}={value!r} must be {rule}; set {key}=... to one")
+    _check_stopping(config["callbacks"].get("early_stopping") or {})
     check_name(config["name"])
+
+
+def _check_stopping(node: Mapping[str, Any]) -> None:
+    """Refuse to stop by a score that no epoch has, or at its worst."""
+    monitor, mode = str(node.get("monitor", "val/dice")), node.get("mode", "max")
+    part, _, score = monitor.partition("/")
+    if part not in ("train", "val") or score.partition("_")[0] not in SCORES:
+        raise ValueError(
+            f"callbacks.early_stopping.monitor={monitor} must be a score of an epoch, such as "
+            f"val/dice; {', '.join(SCORES)} are there for train and val"
+        )
+    if mode != (good := "min" if score == "loss" else "max"):
+        raise ValueError(
+            f"callbacks.early_stopping.mode={mode} must be {good} for {monitor}; "
+            f"set callbacks.early_stopping.mode={good}"
+        )
 
 
 def _check_keys(config: Mapping[str, Any]) -> None:

@@ -3,12 +3,13 @@ from pathlib import Path
 
 import pytest
 
+from brainseg import metrics
 from brainseg.config import compose
 from brainseg.files import write_whole
 from brainseg.runs.cell import Cell
 from brainseg.runs.folder import RunFolder
 from brainseg.runs.identity import differences, folder_name, identity
-from brainseg.values import check
+from brainseg.values import SCORES, check
 from tests.conftest import plain, tiny_cell, tiny_config
 
 CHOICES = {"norm": "batch", "loss": "bce_dice"}
@@ -116,6 +117,9 @@ def test_the_same_cell_claims_its_folder_again(tmp_path: Path) -> None:
     assert RunFolder(cell.folder).config == cell.config
 
 
+STOPPING = "callbacks=early_stopping callbacks.early_stopping."
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -142,6 +146,9 @@ def test_the_same_cell_claims_its_folder_again(tmp_path: Path) -> None:
         ("scheduler=plateau scheduler.patience=-1", "scheduler.patience=-1 must be 0 or more"),
         ("callbacks=early_stopping callbacks.early_stopping.patience=0", "patience=0 must be 1"),
         ("callbacks.panel.every=0", "callbacks.panel.every=0 must be 1 epoch or more"),
+        (f"{STOPPING}monitor=val/auc", "monitor=val/auc must be a score of an epoch, such as val"),
+        (f"{STOPPING}monitor=val/loss", "mode=max must be min for val/loss"),
+        (f"{STOPPING}mode=min", "mode=min must be max for val/dice"),
         ("callbacks.early_stopping=true", "early_stopping=True must be null or have a _target_"),
         ("+trainer.limit_train_batches=0", "limit_train_batches=0 must be a number > 0"),
         ("+trainer.limit_val_batches=0", "limit_val_batches=0 must be a number > 0"),
@@ -159,6 +166,13 @@ def test_bad_values_are_refused_in_one_line(override: str, message: str) -> None
 
 def test_seed_zero_is_a_seed() -> None:
     check(tiny_config("seed=0"))
+
+
+@pytest.mark.parametrize("words", ["mode=min monitor=val/loss", "monitor=val/dice_wt", "mode=max"])
+def test_a_score_may_stop_a_run(words: str) -> None:
+    options = [f"callbacks.early_stopping.{word}" for word in words.split()]
+    check(tiny_config("callbacks=early_stopping", *options))
+    assert set(SCORES) == {"loss", *metrics.SCORES}
 
 
 def test_a_failure_is_kept_with_its_reason(tmp_path: Path) -> None:
