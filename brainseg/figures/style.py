@@ -30,12 +30,14 @@ _LOOK: dict[Any, Any] = {
 }
 
 
-def canvas(width: float, height: float, columns: int = 1) -> tuple[Figure, list[Axes]]:
-    """A figure in inches with axes side by side."""
+def canvas(
+    width: float, height: float, columns: int = 1, rows: int = 1
+) -> tuple[Figure, list[Axes]]:
+    """A figure in inches with axes side by side, row by row."""
     with rc_context(_LOOK):
         figure = Figure(figsize=(width, height), layout="constrained")
-        axes = figure.subplots(1, columns, squeeze=False)
-    return figure, list(axes[0])
+        axes = figure.subplots(rows, columns, squeeze=False)
+    return figure, list(axes.ravel())
 
 
 def colour(number: int) -> str:

@@ -14,15 +14,17 @@ from brainseg.report.configurations import Configuration
 from brainseg.report.curves import curves
 from brainseg.report.patients import matrix
 
-_MOST = 20  # rows that a figure can hold
+MOST = 20  # rows that a figure can hold
+MOST_FACTORS = 3
 
 
 def leads(comparisons: Sequence[Comparison], winner: str) -> Figure | None:
     """The winner's lead over each other configuration with its interval; filled: beyond noise."""
-    shown = [each for each in comparisons if each.patients][:_MOST]
+    shown = [each for each in comparisons if each.patients][:MOST]
     if not shown:
         return None
-    figure, (axis,) = canvas(7, 1.1 + 0.36 * len(shown))
+    longest = max(len(each.second) for each in shown)
+    figure, (axis,) = canvas(4.5 + 0.08 * longest, 1.1 + 0.36 * len(shown))
     axis.axvline(0, color=GREY, linewidth=1)
     for place, each in enumerate(shown):
         value = each.difference
@@ -38,7 +40,9 @@ def leads(comparisons: Sequence[Comparison], winner: str) -> Figure | None:
 
 def learning(configurations: Sequence[Configuration], factors: Sequence[str]) -> Figure | None:
     """Learning curves by level of each factor: val solid, train dashed, band from seed to seed."""
-    shown = [factor for factor in factors[:3] if curves(configurations, factor, "val/dice")]
+    shown = [
+        factor for factor in factors[:MOST_FACTORS] if curves(configurations, factor, "val/dice")
+    ]
     if not shown:
         return None
     figure, axes = canvas(5.0 * len(shown), 3.6, len(shown))
@@ -57,7 +61,8 @@ def patients(configurations: Sequence[Configuration]) -> Figure | None:
     figure, (axis,) = canvas(width, 1.2 + 0.2 * len(ordered))
     drawn = axis.imshow(ordered.to_numpy(dtype=float), cmap=MAP, vmin=0, vmax=1, aspect="auto")
     axis.set_yticks(range(len(ordered)), [str(name) for name in ordered.index], fontsize=7)
-    axis.set_xticks(range(ordered.shape[1]), [str(n + 1) for n in range(ordered.shape[1])])
+    places = range(0, ordered.shape[1], -(-ordered.shape[1] // 30))
+    axis.set_xticks(places, [str(place + 1) for place in places])
     axis.set_xlabel("configuration, by its place on val")
     axis.grid(visible=False)
     figure.colorbar(drawn, ax=axis, label="test Dice", fraction=0.05)

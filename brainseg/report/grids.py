@@ -12,7 +12,8 @@ from brainseg.report.configurations import Configuration
 from brainseg.report.effects import Effect
 from brainseg.report.factors import level_order
 
-_MOST_PANELS = 6
+MOST = 6  # factors that a figure can hold
+_WIDEST = 14.0  # inches
 
 
 def heat_map(configurations: Sequence[Configuration], factors: Sequence[str]) -> Figure | None:
@@ -30,9 +31,13 @@ def heat_map(configurations: Sequence[Configuration], factors: Sequence[str]) ->
         for panel in panels
     ]
     low, high = np.nanmin(grids), np.nanmax(grids)
-    width = max(3.0, 1.1 + 0.95 * len(columns)) * len(panels)
-    figure, axes = canvas(min(width, 14), 1.3 + 0.55 * len(rows), len(panels))
-    for axis, panel, grid in zip(axes, panels, grids, strict=True):
+    width, height = max(3.0, 1.1 + 0.95 * len(columns)), 1.3 + 0.55 * len(rows)
+    beside = min(len(panels), max(1, int(_WIDEST / width)))
+    below = -(-len(panels) // beside)
+    figure, axes = canvas(width * beside, height * below, beside, below)
+    for axis in axes[len(panels) :]:
+        axis.remove()
+    for axis, panel, grid in zip(axes, panels, grids, strict=False):
         axis.imshow(grid, cmap=MAP, vmin=low, vmax=high, aspect="auto")
         axis.grid(visible=False)
         axis.set_xticks(range(len(columns)), columns)
@@ -44,7 +49,7 @@ def heat_map(configurations: Sequence[Configuration], factors: Sequence[str]) ->
 
 def marginal(effects: Sequence[Effect]) -> Figure | None:
     """Mean test Dice of each level of each factor, its 95 % interval, and each seed's mean."""
-    shown = [each for each in effects if each.means][:_MOST_PANELS]
+    shown = [each for each in effects if each.means][:MOST]
     if not shown:
         return None
     rows = sum(len(each.means) for each in shown)

@@ -46,7 +46,8 @@ def _tests(study: Study) -> Section:
             section,
             "leads",
             "Lead of the winner over each other configuration. Filled: beyond the noise of "
-            "patients and seeds. Intervals are not corrected for their number; p Holm is.",
+            "patients and seeds. Intervals are not corrected for their number; p Holm is."
+            + _first(charts.MOST, len(against), "configurations"),
             charts.leads(against, "the winner"),
         )
         caption = "The winner with each other configuration, on the same test patients."
@@ -61,14 +62,15 @@ def _factors(study: Study) -> Section:
     _add(
         section,
         "heat-map",
-        "Mean test Dice by patient, best epoch on val.",
+        f"Mean test Dice by patient, best epoch on val{_over(factors[3:])}.",
         grids.heat_map(judged, factors),
     )
     _add(
         section,
         "effects",
         "Mean test Dice of each level, in equal company of the other factors; epochs at their "
-        "last checkpoint, all else at the best on val.",
+        "last checkpoint, all else at the best on val."
+        + _first(grids.MOST, len(study.effects), "factors"),
         grids.marginal(study.effects),
     )
     levels = [pair for each in study.effects for pair in each.pairs]
@@ -106,12 +108,14 @@ def _epochs(study: Study) -> Section:
     section = Section("Learning curves and epochs")
     members = study.groups[0]
     found = flattening(members)
+    factors = [each.factor for each in study.effects]
     _add(
         section,
         "curves",
         "Dice by epoch at the network's size; val solid with the band from the lowest to the "
-        "highest seed, train (augmented, while learning) dashed.",
-        charts.learning(members, [each.factor for each in study.effects]),
+        "highest seed, train (augmented, while learning) dashed."
+        + _first(charts.MOST_FACTORS, len(factors), "factors"),
+        charts.learning(members, factors),
     )
     if found:
         section.text.append(stopped(found))
@@ -142,3 +146,12 @@ def _patients(study: Study) -> Section:
 def _add(section: Section, name: str, caption: str, figure: Figure | None) -> None:
     if figure is not None:
         section.pictures.append(Picture(name, caption, figure))
+
+
+def _first(most: int, number: int, what: str) -> str:
+    """What a figure leaves out, in words."""
+    return f" The first {most} of {number} {what}." if number > most else ""
+
+
+def _over(factors: list[str]) -> str:
+    return f"; over {', '.join(factors)} it is the mean" if factors else ""

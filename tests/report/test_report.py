@@ -6,12 +6,15 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from brainseg.report.__main__ import main
+from brainseg.report.configurations import pool
+from brainseg.report.grids import heat_map
 from brainseg.report.write import report
 from tests.conftest import tiny_cell
 from tests.report.synthetic import Truth, result, sweep, write
@@ -276,3 +279,19 @@ def test_the_command_runs_from_another_folder_and_imports_no_torch(small: Path) 
     )
     assert done.returncode == 0, done.stderr
     assert (small / "report/report.html").is_file()
+
+
+def test_what_a_figure_leaves_out_is_said(tmp_path: Path) -> None:
+    axes: dict[str, list[Any]] = {"norm": ["batch", "group"], "loss": ["bce", "dice", "iou"]}
+    axes |= {"epochs": [10, 20, 40, 60, 80], "model.width": [16, 32]}
+    results = sweep(axes)
+    figure = heat_map(pool(results), list(axes))
+    assert figure is not None
+    assert len(figure.axes) == 5
+    assert len({axis.get_position().y0 for axis in figure.axes}) == 2  # panels keep their width
+    folder = write(results, tmp_path / "large")
+    report([folder])
+    text = (folder / "report/report.md").read_text()
+    assert "The first 20 of 59 configurations." in text
+    assert "The first 3 of 4 factors." in text
+    assert "; over model.width it is the mean." in text
