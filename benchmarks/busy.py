@@ -16,7 +16,7 @@ from benchmarks.start import environment, run
 def rows(scale: Scale) -> Iterator[Row]:
     """Epochs an hour of each training: alone, two and three at once."""
     epochs, size, most = scale.busy
-    words = ["-m", "brainseg.train", "data=phantom", "data.reader.patients=12", "trainer=cpu"]
+    words = ["-m", "brainseg.train", "data=phantom", "data.reader.patients=6", "trainer=cpu"]
     words += [f"data.size={size}", "model.net.width=16", f"epochs={epochs}"]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
