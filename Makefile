@@ -31,7 +31,7 @@ report: $(READY) ## of SWEEP=multirun/NAME (default: the latest): what is better
 evaluate: $(READY) ## of RUN=outputs/NAME: every score of a run, with intervals and pictures
 	$(BIN)/python -m brainseg.evaluate $(RUN)
 
-weights: $(READY) ## train the weights that come along, folds first (an hour on 2 cores with bf16; resumable)
+weights: $(READY) ## train the weights that come along, folds first (two hours on 2 cores with bf16; resumable)
 	$(BIN)/python -m brainseg.train experiment=weights
 	$(BIN)/python -m brainseg.train experiment=weights split=all split.fold=null
 	$(BIN)/python -m brainseg.export multirun/weights --out brainseg/weights/lgg --force
