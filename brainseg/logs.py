@@ -8,17 +8,24 @@ from typing import Any
 
 from tqdm import tqdm
 
+_PACKAGE = str(Path(__file__).parent)
+
 
 class ConsoleHandler(logging.Handler):
     """Prints a record to stdout above any progress bar, without its traceback.
 
-    What other libraries say below the level of an error goes to the log file alone.
+    What other libraries say below the level of an error goes to the log file alone; of Python's
+    warnings those of brainseg are printed, without the line of code.
     """
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print one record."""
-        if record.name.startswith("brainseg") or record.levelno >= logging.ERROR:
+        said = record.getMessage()
+        warned = record.name == "py.warnings" and said.startswith(_PACKAGE)
+        if warned or record.name.startswith("brainseg") or record.levelno >= logging.ERROR:
             plain = record.__dict__ | {"exc_info": None, "exc_text": None}
+            if warned:
+                plain |= {"msg": said.partition("Warning: ")[2].partition("\n")[0], "args": None}
             # a console that is gone (`| head`), or has no such letters; the file has it all
             with suppress(OSError, ValueError, AttributeError):
                 tqdm.write(self.format(logging.makeLogRecord(plain)))

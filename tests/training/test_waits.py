@@ -10,7 +10,8 @@ from tests.conftest import plain
 
 CHOICES = [f"norm={name}" for name in ("none", "batch", "group", "layer", "layer2d", "instance")]
 CHOICES += [f"loss={name}" for name in ("bce", "dice", "focal", "iou", "tversky")]
-CHOICES += [f"model={name}" for name in ("attention_unet", "resunet", "unet_resnet34")]
+CHOICES += [f"model=unet_{name}" for name in ("resnet34", "mobilenet")]
+CHOICES += ["model=attention_unet", "model=resunet"]
 
 
 @pytest.mark.parametrize("choice", CHOICES)
