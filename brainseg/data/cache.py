@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from brainseg.data.opened import Opened
 from brainseg.data.prepare import prepare
-from brainseg.data.preprocessing import Geometry, Preprocessing
+from brainseg.data.preprocess import Geometry
+from brainseg.data.preprocessing import Preprocessing
 from brainseg.data.reader import Reader, among
 from brainseg.data.regions import apart, pack
 from brainseg.data.store import Meta, open_store

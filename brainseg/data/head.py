@@ -1,5 +1,6 @@
 """Where a patient's head is: for the z-score, and for the box that is cut out around it."""
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import cv2
@@ -13,8 +14,10 @@ _SMOOTH = 30  # a slice has as many times the side of the square that `power` av
 _FLOOR = 0.01  # of all voxels are darker: the level of noise, which is 0 for `power`
 _POWERS = (0.3, 10.0)
 
+Map = Callable[..., Iterable[Any]]  # as `map`
 
-def foreground(images: Pixels, head: str = "otsu") -> NDArray[np.bool_]:
+
+def foreground(images: Pixels, head: str = "otsu", each: Map = map) -> NDArray[np.bool_]:
     """Where the head is, `[D, H, W]`: brain, and skull where the scans keep it.
 
     A voxel counts when at least half of the modalities lie above their own threshold: the
@@ -26,11 +29,12 @@ def foreground(images: Pixels, head: str = "otsu") -> NDArray[np.bool_]:
             smoothed slices, of grey values above the darkest to the power at which the head's
             median is half of the brightest. A scan's gamma and noise change little then, and fat
             or a lesion so bright that Otsu's lies between it and the brain does no harm.
+        each: What goes through the channels, such as the `map` of a pool of threads.
     """
     votes = np.zeros(images.shape[:3], np.uint8)
     above = _above_power if head == "power" else _above
-    for c in range(images.shape[3]):
-        votes += above(np.ascontiguousarray(images[..., c]))
+    for inside in each(above, (np.ascontiguousarray(c) for c in np.moveaxis(images, 3, 0))):
+        votes += inside
     return np.asarray(votes >= (images.shape[3] + 1) // 2)
 
 

@@ -7,8 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from brainseg.data.nifti import orientation_of
-from brainseg.data.preprocess import Box
-from brainseg.data.preprocessing import Geometry
+from brainseg.data.preprocess import Box, Geometry
 from brainseg.data.store import Store
 
 

@@ -18,7 +18,7 @@ from brainseg.data.table import Row, read_table
 
 __all__ = ["Own"]
 
-_NUMBER = re.compile(r"^(.*?)[_-]?(\d+)$")
+_NUMBER = re.compile(r"^(.*?)[_.-]?(\d+)$")
 
 Pixels = NDArray[np.uint8]
 
@@ -37,8 +37,8 @@ class Own:
         masks: pattern.
         modalities: names of an image's channels, one for grey (None) and three for colour; with
             `MODALITY` in the pattern a name to what stands there, such as {flair: "0000"}.
-        regions: labels of each; None is {tumour: [1]}. A mask of 0 and 255 counts as one of 0
-            and 1.
+        regions: labels of each; None is {tumour: [1]}. Where 1 is the only label, a mask of 0 and
+            255 counts as one of 0 and 1.
         patient: regular expression whose first group, in an image's path below the root, names
             the patient; None takes the name before the slice's number.
         table: a CSV of images and masks (`table.read_table`) in the place of the patterns, below

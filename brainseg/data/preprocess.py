@@ -4,6 +4,7 @@ A patient's scans are cut to one square box, in pixels of the original, and resi
 network's size. The box may reach outside the image, where it holds zeros.
 """
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import cv2
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
+Floats = NDArray[np.float32]
 DENOISE = ("none", "median", "nlm")
 
 
@@ -20,6 +22,23 @@ class Box(NamedTuple):
     top: int
     left: int
     side: int
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """What the prepared slices of one patient came from.
+
+    Attributes:
+        shape: height and width of the originals.
+        box: the square that was cut out of them.
+        mean: of each of the volume's channels over the head, in the fitted slices.
+        deviation: the standard deviation, likewise.
+    """
+
+    shape: tuple[int, int]
+    box: Box
+    mean: Floats
+    deviation: Floats
 
 
 def denoise(image: Pixels, method: str) -> Pixels:

@@ -5,16 +5,17 @@ half that is cached, `scale` what is done when a slice is read, `apply` both.
 """
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from brainseg.data.head import HEAD, brain_box, foreground, statistics
+from brainseg.data.head import HEAD, Map, brain_box, foreground, statistics
 from brainseg.data.preprocess import (
     DENOISE,
-    Box,
+    Floats,
+    Geometry,
     Pixels,
     denoise,
     fit_image,
@@ -30,25 +31,6 @@ if TYPE_CHECKING:
 
 LARGEST = 4096  # pixels of a side
 VERSION = 1  # another one wherever the same volume would become another input
-
-Floats = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """What the prepared slices of one patient came from.
-
-    Attributes:
-        shape: height and width of the originals.
-        box: the square that was cut out of them.
-        mean: of each of the volume's channels over the head, in the fitted slices.
-        deviation: the standard deviation, likewise.
-    """
-
-    shape: tuple[int, int]
-    box: Box
-    mean: Floats
-    deviation: Floats
 
 
 @dataclass(frozen=True)
@@ -112,17 +94,26 @@ class Preprocessing:
         """
         import torch  # not for the process that owns a sweep, which only prepares the cache
 
-        pixels, geometry = self.fit(volume)
+        with ThreadPoolExecutor() as pool:  # of one patient; a cache has many under way
+            pixels, geometry = self.fit(volume, pool.map)
         scaled = np.stack([self.scale(each, geometry) for each in pixels])
         return torch.from_numpy(scaled), geometry
 
-    def fit(self, volume: Pixels) -> tuple[Pixels, Geometry]:
-        """The half that is cached: uint8 [D, size, size, M], all channels, whatever `intensity`."""
+    def fit(self, volume: Pixels, each: Map = map) -> tuple[Pixels, Geometry]:
+        """The half that is cached: uint8 [D, size, size, M], all channels, whatever `intensity`.
+
+        Args:
+            volume: as of `apply`.
+            each: what goes through channels and slices, such as the `map` of a pool of threads.
+        """
+
+        def fitted(image: Pixels) -> Pixels:
+            return fit_image(denoise(image, self.denoise), box, self.pixels)
+
         shape = (volume.shape[1], volume.shape[2])
         crop = self.crop and len(volume) >= self.few
-        box = brain_box(foreground(volume, self.head)) if crop else whole_box(*shape)
-        clean = (denoise(image, self.denoise) for image in volume)
-        pixels = np.stack([fit_image(image, box, self.pixels) for image in clean])
+        box = brain_box(foreground(volume, self.head, each)) if crop else whole_box(*shape)
+        pixels = np.stack(list(each(fitted, volume)))
         known = self.windows
         scale = (known.mean, known.deviation) if known else statistics(pixels, self.head)
         mean, deviation = (np.asarray(each, np.float32) for each in scale)

@@ -32,13 +32,15 @@ def region_bits(regions: Mapping[str, Collection[int]]) -> dict[int, int]:
 
 
 def to_bits(labels: NDArray[Any], bits: Mapping[int, int], path: Path) -> Pixels:
-    """A file's labels as region bits, in the same shape.
+    """A file's labels as region bits, in the same shape; of 1 alone 255 may stand for it.
 
     Raises:
         ValueError: there is a label that is not known; names the file.
     """
     found = np.unique(labels)
-    if unknown := [f"{value:g}" for value in found if value not in bits]:
+    if set(bits) == {0, 1} and set(found.tolist()) <= {0, 255}:
+        labels = labels > 0
+    elif unknown := [f"{value:g}" for value in found if value not in bits]:
         known = ", ".join(map(str, sorted(bits)))
         raise ValueError(f"{path} has labels {', '.join(unknown[:5])}; must be of {known}")
     table = np.zeros(max(bits) + 1, np.uint8)

@@ -73,7 +73,7 @@ def read(
             are all files of images, `width` of each slice.
         modalities: names of the channels.
         width: files of a slice, whose channels are stacked.
-        bits: known labels, to the regions that they are of; 0 and 255 may stand for 0 and 1.
+        bits: known labels, to the regions that they are of.
 
     Raises:
         SliceError: a file is damaged, of another size or another number of channels, or a mask has
@@ -127,13 +127,7 @@ def _slice(
                 f"{file} is {found} and its mask {its} (pages, height, width, channels); must be "
                 f"alike, with channels {', '.join(modalities)}"
             )
-    return np.concatenate(parts, axis=-1), _bits(labels[..., 0], path, bits)
-
-
-def _bits(labels: Values, path: Path, bits: Mapping[int, int]) -> Pixels:
-    if set(np.unique(labels).tolist()) <= {0, 255} and 255 not in bits:
-        labels = labels // 255
-    return to_bits(labels, bits, path)
+    return np.concatenate(parts, axis=-1), to_bits(labels[..., 0], bits, path)
 
 
 def _whole(path: Path) -> Values:

@@ -71,7 +71,8 @@ def read_table(path: Path, top: Path, modalities: dict[str, str]) -> Table:
         image, mask, patient, part = ((row.get(key) or "").strip() for key in (*_NEEDED, *_MORE))
         files = {name: top / image.replace(PLACE, word) for name, word in modalities.items()}
         files["mask"] = top / mask
-        key = (str((top / image).parent), Path(image).name.partition(".")[0])
+        name = Path(image).name.removesuffix(".gz")
+        key = (str((top / image).parent), Path(name).stem)
         said = f"{path}, line {number}"
         wrong = [f"{said}: {each} is not there" for each in files.values() if not each.is_file()]
         if part and part not in PARTS:

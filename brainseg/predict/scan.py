@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -45,7 +46,9 @@ class Scan:
 
     def volume(self, order: Sequence[str]) -> Pixels:
         """Channels in an order, uint8 [D, H, W, M]; `main` stands in for what is not there."""
-        return np.stack([self.sequences.get(name, self.first) for name in order], axis=-1)
+        each = [self.sequences.get(name, self.first) for name in order]
+        planes = [np.ascontiguousarray(pixels).reshape(-1, pixels.shape[-1]) for pixels in each]
+        return np.asarray(cv2.merge(planes), np.uint8).reshape(*self.first.shape, len(order))
 
     @property
     def first(self) -> Pixels:

@@ -29,6 +29,7 @@ class Listed:
         epochs: passes over the training slices.
         seed: of weights and data order.
         continues: folder name of the shorter cell that it continues if it begins from nothing.
+        begins: how many epochs it has of that one then.
         command: that asked for it last.
         refused: why its folder could not be used, which is not noted there.
     """
@@ -38,6 +39,7 @@ class Listed:
     epochs: int
     seed: int
     continues: str | None = None
+    begins: int = 0
     command: str = ""
     refused: str = ""
 
@@ -84,9 +86,11 @@ def listed(
     found = {}
     for number, cell in enumerate(cells):
         shorter = cell.shorter([*finished, *cells[:number]])
-        continues = shorter.folder.name if shorter else None
+        before: dict[str, Any] = {}
+        if shorter:
+            before = {"continues": shorter.folder.name, "begins": shorter.in_common}
         found[cell.folder.name] = _listed(
-            cell.choices, cell.config, continues=continues, command=cell.command, refused=refused
+            cell.choices, cell.config, command=cell.command, refused=refused, **before
         )
     return found
 

@@ -97,7 +97,7 @@ def _epochs_left(each: Progress, cells: Sequence[Progress]) -> int:
         and shorter.state not in ("failed", "broken")
         and each.state != "running"
     ):
-        begun = shorter.cell.epochs
+        begun = each.cell.begins
     return max(0, each.cell.epochs - begun)
 
 

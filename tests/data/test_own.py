@@ -181,6 +181,25 @@ def test_volumes_in_nnunets_layout(tmp_path: Path) -> None:
     assert np.unique(masks).tolist() == [0, 1]  # whole, not core
 
 
+def test_255_stands_for_1_where_that_is_the_only_label(tmp_path: Path) -> None:
+    for suffix, value in (("a", 255), ("b", 1)):
+        scan = RNG.integers(1, 99, (40, 36, 5)).astype(np.int16)
+        nib.save(nib.Nifti1Image(scan, np.eye(4)), tmp_path / f"{suffix}_image.nii.gz")
+        labels = np.stack([mask(value).T] * 5, -1)
+        nib.save(nib.Nifti1Image(labels, np.eye(4)), tmp_path / f"{suffix}_mask.nii.gz")
+    found = own().find(tmp_path)
+    assert names(found) == [("a", 5), ("b", 5)]
+    masks = [own().read(patient).masks for patient in found.patients]
+    np.testing.assert_array_equal(*masks)
+    assert np.unique(masks[0]).tolist() == [0, 1]
+    picture(tmp_path / "p" / "c_1_image.png", grey())
+    picture(tmp_path / "p" / "c_1_mask.png", mask(255))
+    two = own(regions={"tumour": [1], "core": [2]})  # of which it would be a guess
+    for root in (tmp_path, tmp_path / "p"):
+        with pytest.raises(SliceError, match="has labels 255; must be of 0, 1, 2"):
+            two.read(two.find(root).patients[0])
+
+
 def test_each_fault_is_named_with_its_path_and_the_others_are_read(tmp_path: Path) -> None:
     for k in range(1, 7):
         picture(tmp_path / f"a_{k}_image.png", grey())
@@ -317,6 +336,12 @@ def test_a_table_names_images_masks_patients_and_parts(tmp_path: Path) -> None:
     assert [each.part for each in found.patients] == ["train", "test", ""]
     assert found.patients[0].slices == (1, 2)
     assert found.left_out == ["files not in the table (2), such as left.png"]
+
+
+def test_names_with_dots_are_not_one(tmp_path: Path) -> None:
+    pictures_of(tmp_path, "s.a.1", "s.a.2", "s.b.1")
+    found = listed(tmp_path, row("s.a.1"), row("s.a.2"), row("s.b.1")).find(tmp_path)
+    assert names(found) == [("s.a", 2), ("s.b", 1)]
 
 
 def test_faults_of_a_table_are_listed_with_their_lines(tmp_path: Path) -> None:

@@ -25,7 +25,8 @@ def test_a_cell_that_continues_a_shorter_one_names_it(tmp_path: Path) -> None:
     e2, e4, e6 = (tiny_cell(tmp_path / f"e{n}", f"epochs={n}") for n in (2, 4, 6))
     write([e4, e6], finished=[e2])
     listed = read(tmp_path).cells
-    assert {name: cell.continues for name, cell in listed.items()} == {"e4": "e2", "e6": "e4"}
+    told = {name: (cell.continues, cell.begins) for name, cell in listed.items()}
+    assert told == {"e4": ("e2", e2.in_common), "e6": ("e4", e4.in_common)}
 
 
 def test_cells_of_an_earlier_command_stay_listed(tmp_path: Path) -> None:

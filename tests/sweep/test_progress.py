@@ -182,12 +182,12 @@ def test_failed_cells_take_no_time_and_unknown_is_none() -> None:
 
 def test_a_cell_that_continues_a_shorter_one_takes_the_difference() -> None:
     def longer(**known: float) -> Progress:
-        cell = Listed("batch", "dice", 25, 0, continues="a")
+        cell = Listed("batch", "dice", 25, 0, continues="a", begins=7)
         return Progress("b", cell, "new", **known)  # type: ignore[arg-type]
 
     done = dice_cell("a", "finished", epoch=10, per_epoch=2.0, outside=0.0)
     failed = dice_cell("a", "failed", epoch=10, per_epoch=2.0, outside=0.0)
-    assert seconds_left([done, longer()]) == 15 * 2
+    assert seconds_left([done, longer()]) == 18 * 2  # of its 10 the last 3 saw their end
     assert seconds_left([failed, longer()]) == 25 * 2
     assert seconds_left([done, longer(epoch=20, per_epoch=2.0)]) == 5 * 2
 
