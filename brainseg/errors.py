@@ -48,6 +48,8 @@ def reason(error: Exception) -> str:
         return f"{error.filename}: {error.strerror}; check the path"
     if isinstance(error, ValueError | OSError | FloatingPointError):
         return text
+    if kind == "MisconfigurationException":  # Lightning's
+        return f"{first}; correct trainer.KEY=... or callbacks.KEY=..."
     return f"{kind}: {first}"
 
 

@@ -90,9 +90,12 @@ def check(config: Mapping[str, Any]) -> None:
             )
     for part in ("train", "val"):
         share = config["trainer"].get(f"limit_{part}_batches")
-        if share is not None and not _is_positive(share):
-            key = f"trainer.limit_{part}_batches"
-            raise ValueError(f"{key}={share} must be a number > 0; leave it out for all batches")
+        good = _is_positive(share) and (_is_whole(share) or share <= 1)
+        if share is not None and not good:
+            raise ValueError(
+                f"trainer.limit_{part}_batches={share} must be a whole number of batches, or a "
+                "share above 0 up to 1.0; leave it out for all"
+            )
     for key, good, rule in _RANGES:
         value: Any = config
         for word in key.split("."):
