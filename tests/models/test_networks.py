@@ -44,6 +44,21 @@ def test_every_network_trains_under_every_norm_and_no_other_is_left(name: str, n
 
 
 @pytest.mark.parametrize("name", NETWORKS)
+def test_a_narrow_network_learns_what_float64_would(name: str) -> None:
+    """Where a kernel reads or writes past its channels the gradients are wrong, or the heap is."""
+    narrow, double = (network(name, "none", width=2) for _ in range(2))
+    image = torch.rand(2, 4, 64, 64)
+    narrow.to(memory_format=torch.channels_last)
+    narrow(image.contiguous(memory_format=torch.channels_last)).square().mean().backward()
+    double.double()(image.double()).square().mean().backward()
+    for (key, one), other in zip(narrow.named_parameters(), double.parameters(), strict=True):
+        assert one.grad is not None
+        assert other.grad is not None
+        error = (one.grad - other.grad).norm() / other.grad.norm().clamp(min=1e-12)
+        assert error < 1e-3, key
+
+
+@pytest.mark.parametrize("name", NETWORKS)
 def test_one_seed_gives_the_same_weights_for_every_norm(name: str) -> None:
     def convolutions(norm: str) -> list[torch.Tensor]:
         kinds = (nn.Conv2d, nn.ConvTranspose2d)
