@@ -48,6 +48,9 @@ def reason(error: Exception) -> str:
         return f"{error.filename}: {error.strerror}; check the path"
     if isinstance(error, ValueError | OSError | FloatingPointError):
         return text
+    if kind in ("InductorError", "BackendCompilerFailed"):
+        needs = "compile=true needs a C++ compiler and the headers of Python"
+        return f"{first}; {needs}: install them, or set compile=false"
     if kind == "MisconfigurationException":  # Lightning's
         return f"{first}; correct trainer.KEY=... or callbacks.KEY=..."
     return f"{kind}: {first}"

@@ -9,6 +9,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from PIL import Image
+from torch._inductor.exc import InductorError, InvalidCxxCompiler
 from torch.utils.data import DataLoader, Dataset
 
 from brainseg.errors import reason
@@ -58,6 +59,7 @@ def test_a_disk_that_takes_nothing_is_named_with_the_remedy(code: int, remedy: s
         (RuntimeError("[enforce fail at x.cc] . PytorchStreamWriter failed writing"), "free space"),
         (TypeError("Scans() got an unexpected keyword argument 'a'"), "correct its name"),
         (MisconfigurationException("0.5 of 1 batch < 1.\nMore"), "0.5 of 1 batch < 1.; correct"),
+        (InductorError(InvalidCxxCompiler(), None), "or set compile=false"),
     ],
 )
 def test_a_limit_of_the_system_is_named_with_its_remedy(error: Exception, words: str) -> None:
