@@ -61,14 +61,16 @@ def varied_keys(cells: Sequence[Cell]) -> list[str]:
     cells = [cell for cell in cells if "model" in cell.config]  # of others little is known
     if not cells:
         return []
-    groups = [g for g in cells[0].choices if len({cell.choices.get(g) for cell in cells}) > 1]
     identities = [cell.identity for cell in cells]
     keys = [
         key
         for key in sorted(set().union(*identities))
-        if len({repr(each.get(key)) for each in identities}) > 1 and key.split(".")[0] not in groups
+        if len({repr(each.get(key)) for each in identities}) > 1
     ]
-    return [key for key in groups + keys if key not in _ALWAYS_SHOWN]
+    of = {key: key.partition(".")[0] for key in keys}
+    groups = [g for g in set(of.values()) if len({cell.choices.get(g) for cell in cells}) > 1]
+    own = [key for key in keys if of[key] not in groups]
+    return [key for key in sorted(groups) + own if key not in _ALWAYS_SHOWN]
 
 
 def _rank(there: RunFolder) -> float:

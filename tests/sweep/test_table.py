@@ -42,7 +42,8 @@ def test_a_group_that_differs_stands_for_its_keys(tmp_path: Path) -> None:
     cells = []
     for sampler in ("uniform", "tumour"):
         cell = tiny_cell(tmp_path / sampler, f"sampler={sampler}")
-        cells.append(Cell(cell.config, cell.choices | {"sampler": sampler}, cell.folder, ""))
+        known = {"sampler": sampler, "trainer": "cpu" if cells else "auto"}  # one and the same cell
+        cells.append(Cell(cell.config, cell.choices | known, cell.folder, ""))
     assert varied_keys(cells) == ["sampler"]
 
 
