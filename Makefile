@@ -19,7 +19,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-demo: $(READY) ## 2 norms x 2 losses on generated phantoms, their table and report (under 3 minutes)
+demo: $(READY) ## 2 norms x 2 losses on generated phantoms, their table and report (2 to 4 minutes on 2 cores)
 	$(BIN)/python -m brainseg.train experiment=demo
 
 grid: $(READY) ## norm x loss x epochs on LGG (conf/experiment/grid.yaml)
@@ -44,7 +44,7 @@ board: $(READY) ## TensorBoard over multirun/ and outputs/
 	@ln -sfn ../multirun .board/multirun && ln -sfn ../outputs .board/outputs
 	$(BIN)/tensorboard --logdir .board
 
-test: $(READY) ## the tests, under 3 minutes on 2 cores
+test: $(READY) ## the tests, 2 to 6 minutes on 2 cores
 	$(BIN)/python -m pytest -n auto --dist loadscope
 
 test-slow: $(READY) ## the tests marked slow
