@@ -116,7 +116,7 @@ class Preprocessing:
         pixels = np.stack(list(each(fitted, volume)))
         known = self.windows
         scale = (known.mean, known.deviation) if known else statistics(pixels, self.head)
-        mean, deviation = (np.asarray(each, np.float32) for each in scale)
+        mean, deviation = (np.asarray(numbers, np.float32) for numbers in scale)
         return pixels, Geometry(shape, box, mean, deviation)
 
     def fit_masks(self, masks: Pixels, geometry: Geometry) -> Pixels:

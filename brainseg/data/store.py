@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from brainseg.data.window import Windows
 
-FORMAT = 5
+FORMAT = 6  # another one too wherever a reader makes other pixels or masks of the same files
 PIXELS = ("images.u8", "masks.u8", "originals.u1")
 
 log = logging.getLogger(__name__)

@@ -59,9 +59,9 @@ def read_table(path: Path, top: Path, modalities: dict[str, str]) -> Table:
             rows, names = list(table), tuple(table.fieldnames or ())
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise FileNotFoundError(f"data.reader.table={path}; cannot be read ({error})") from error
-    if absent := [name for name in _NEEDED if name not in names]:
+    if lacking := [name for name in _NEEDED if name not in names]:
         raise FileNotFoundError(
-            f"data.reader.table={path}; has no column {absent[0]} but {', '.join(names)}; must "
+            f"data.reader.table={path}; has no column {lacking[0]} but {', '.join(names)}; must "
             f"have {', '.join(_NEEDED)}, and may have {', '.join(_MORE)}"
         )
     found: dict[Key, Row] = {}
@@ -74,7 +74,9 @@ def read_table(path: Path, top: Path, modalities: dict[str, str]) -> Table:
         name = Path(image).name.removesuffix(".gz")
         key = (str((top / image).parent), Path(name).stem)
         said = f"{path}, line {number}"
-        wrong = [f"{said}: {each} is not there" for each in files.values() if not each.is_file()]
+        wrong = [f"{said}: has no {key}" for key in _NEEDED if not (row.get(key) or "").strip()]
+        absent = [each for each in files.values() if not each.is_file()]
+        wrong = wrong or [f"{said}: {each} is not there" for each in absent]
         if part and part not in PARTS:
             wrong.append(f"{said}: split {part} must be one of {', '.join(PARTS)}")
         elif patient and part_of.setdefault(patient, part) != part:

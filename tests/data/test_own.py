@@ -347,7 +347,7 @@ def test_names_with_dots_are_not_one(tmp_path: Path) -> None:
 def test_faults_of_a_table_are_listed_with_their_lines(tmp_path: Path) -> None:
     pictures_of(tmp_path, "a_1", "a_2", "b")
     rows = [row("a_1", "p", "train"), row("a_2", "p", "test"), row("gone", "q", "train")]
-    rows += [row("b", "r", "maybe"), row("a_1", "p", "train")]
+    rows += [row("b", "r", "maybe"), row("a_1", "p", "train"), "i/b.png"]
     found = listed(tmp_path, *rows).find(tmp_path)
     text = "\n".join(found.problems)
     assert "line 3: patient p is in train and test" in text
@@ -355,6 +355,7 @@ def test_faults_of_a_table_are_listed_with_their_lines(tmp_path: Path) -> None:
     assert "gone.png is not there" in text
     assert "line 5: split maybe must be one of train, val, test" in text
     assert "line 6: i/a_1.png is there twice" in text
+    assert found.problems[-1].endswith("line 7: has no mask")
     unnamed = [row("a_1", "", "train"), row("a_2", "", "test")]  # one patient, by their names
     found = listed(tmp_path, *unnamed, row("b")).find(tmp_path)
     assert found.problems == [f"{'list.csv'}: patient a is in test and train"]
