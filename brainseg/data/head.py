@@ -33,18 +33,20 @@ def foreground(images: Pixels, head: str = "otsu", each: Map = map) -> NDArray[n
     """
     votes = np.zeros(images.shape[:3], np.uint8)
     above = _above_power if head == "power" else _above
-    for inside in each(above, (np.ascontiguousarray(c) for c in np.moveaxis(images, 3, 0))):
+    for inside in each(above, np.moveaxis(images, 3, 0)):
         votes += inside
     return np.asarray(votes >= (images.shape[3] + 1) // 2)
 
 
 def _above(channel: Pixels) -> Pixels:
+    channel = np.ascontiguousarray(channel)
     how = cv2.THRESH_BINARY | cv2.THRESH_OTSU
     above: Any = cv2.threshold(channel.reshape(-1, 1), 0, 1, how)[1]
     return np.asarray(above, np.uint8).reshape(channel.shape)
 
 
 def _above_power(channel: Pixels) -> Pixels:
+    channel = np.ascontiguousarray(channel)
     width = min(channel.shape[1:]) // (2 * _SMOOTH) * 2 + 1
     smooth = np.stack([cv2.blur(plane, (width, width)) for plane in channel])
     flat = smooth.reshape(-1, smooth.shape[2])
@@ -79,7 +81,7 @@ def statistics(images: Pixels, head: str = "otsu") -> tuple[list[float], list[fl
         head: As of `foreground`.
     """
     channels = images.shape[3]
-    inside = foreground(images, head).astype(np.uint8).reshape(-1, 1)
+    inside = foreground(images, head).view(np.uint8).reshape(-1, 1)
     if not inside.any():
         return [0.0] * channels, [1.0] * channels
     mean, deviation = cv2.meanStdDev(images.reshape(-1, 1, channels), mask=inside)

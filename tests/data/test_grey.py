@@ -34,3 +34,20 @@ def test_a_range_that_cannot_be_scaled_is_refused(unit: float) -> None:
 def test_what_is_no_number_is_refused(values: NDArray[np.generic]) -> None:
     with pytest.raises(ValueError, match=r"ramp has \d+ values of .*; give real numbers"):
         to_bytes(values, "ramp")
+
+
+@pytest.mark.parametrize("kind", ["<i2", ">i2", "<u2", ">u2"])
+@pytest.mark.parametrize("least", [0, -1000, -(2**15)])
+@pytest.mark.parametrize("window", [None, (-160.0, 240.0)])
+def test_integers_of_16_bits_become_the_bytes_of_their_numbers(
+    kind: str, least: int, window: tuple[float, float] | None
+) -> None:
+    least += 2**15 if kind.endswith("u2") else 0
+    rng = np.random.default_rng(0)
+    values = rng.integers(least, least + 5000, (9, 33, 17)).astype(kind).transpose(2, 0, 1)
+    for each in (values, np.asfortranarray(values), np.ascontiguousarray(values), values[::-1]):
+        found = to_bytes(each, "scan", window)
+        scaled = (each.astype(np.float32).clip(found.low, found.high) - np.float32(found.low)) * (
+            np.float32(255 / (found.high - found.low))
+        )
+        np.testing.assert_array_equal(found.bytes, np.rint(scaled))
