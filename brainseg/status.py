@@ -45,8 +45,20 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def table(cells: Sequence[Progress]) -> Table:
     """A row per cell, in the order of training."""
+    varied = list(dict.fromkeys(key for each in cells for key in each.cell.varied))
     shown = Table(
-        *("norm", "loss", "epochs", "seed", "state", "epoch", "val Dice", "best", "s/epoch"),
+        *(
+            "norm",
+            "loss",
+            "epochs",
+            "seed",
+            *varied,
+            "state",
+            "epoch",
+            "val Dice",
+            "best",
+            "s/epoch",
+        ),
         *("time", "folder"),
         caption="val Dice: mean over patients, at the network's size; best: the highest so far, "
         "of a finished cell that of its best epoch on the original pixels.",
@@ -57,6 +69,7 @@ def table(cells: Sequence[Progress]) -> Table:
         state = f"{state}: {why}" if why else state
         shown.add_row(
             *(cell.norm, cell.loss, str(cell.epochs), str(cell.seed)),
+            *(Text(cell.varied.get(key, "")) for key in varied),
             Text(state, style=_COLOURS.get(each.state, "")),
             _epoch(each),
             *(_number(each.dice, ".3f"), _number(each.best, ".3f")),

@@ -49,6 +49,18 @@ def test_a_running_sweep_is_shown_with_its_cells_and_the_time_left(
     assert lines[-1] == "1 of 4 cells finished, 1 running, 1 failed, 1 to go; about 0:06:06 left"
 
 
+def test_cells_are_told_apart_by_what_differs_between_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ("[flair]", "[pre,flair]")
+    cells = [tiny_cell(tmp_path / f"cell{n}", f"data.modalities={m}") for n, m in enumerate(names)]
+    write(cells)
+    lines = shown(cells, capsys)
+    assert "data.modalities" in lines[1]
+    assert "['flair']" in next(line for line in lines if "cell0" in line)
+    assert "['pre', 'flair']" in next(line for line in lines if "cell1" in line)
+
+
 def test_where_no_process_is_at_it_the_command_that_resumes_is_shown(
     sweep: list[Cell], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from brainseg.files import only_one, write_whole
 from brainseg.runs.cell import Cell
 from brainseg.runs.content import of as content_of
 from brainseg.runs.folder import CONFIG, RunFolder
+from brainseg.sweep.table import settings, varied_keys
 
 MANIFEST = "sweep.json"
 LOCK = ".lock"  # held while brainseg's own launcher trains
@@ -32,6 +33,7 @@ class Listed:
         begins: how many epochs it has of that one then.
         command: that asked for it last.
         refused: why its folder could not be used, which is not noted there.
+        varied: what else differs between the cells of that command, as the sweep's table has it.
     """
 
     norm: str
@@ -42,6 +44,7 @@ class Listed:
     begins: int = 0
     command: str = ""
     refused: str = ""
+    varied: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -71,10 +74,13 @@ def write(cells: Sequence[Cell], finished: Sequence[Cell] = (), refused: str = "
     folder.mkdir(parents=True, exist_ok=True)
     with only_one(folder / WRITING, f"{folder / MANIFEST} is being written"):
         now = listed(cells, finished, refused)
-        before = {name: each for name, each in earlier(folder).items() if name not in now}
+        before = earlier(folder)
+        for name in before.keys() & now.keys():  # a cell listed alone does not know the others
+            now[name].varied.update(before[name].varied | now[name].varied)
+        others = {name: each for name, each in before.items() if name not in now}
         content = {
             "command": cells[0].command,
-            "cells": {name: asdict(each) for name, each in (before | now).items()},
+            "cells": {name: asdict(each) for name, each in (others | now).items()},
         }
         write_whole(folder / MANIFEST, json.dumps(content, indent=1))
 
@@ -83,14 +89,14 @@ def listed(
     cells: Sequence[Cell], finished: Sequence[Cell] = (), refused: str = ""
 ) -> dict[str, Listed]:
     """The cells as `sweep.json` lists them, by folder name; arguments as of `write`."""
-    found = {}
+    found, keys = {}, varied_keys(cells)
     for number, cell in enumerate(cells):
         shorter = cell.shorter([*finished, *cells[:number]])
-        before: dict[str, Any] = {}
+        more: dict[str, Any] = {"varied": dict(zip(keys, settings(cell, keys), strict=True))}
         if shorter:
-            before = {"continues": shorter.folder.name, "begins": shorter.in_common}
+            more |= {"continues": shorter.folder.name, "begins": shorter.in_common}
         found[cell.folder.name] = _listed(
-            cell.choices, cell.config, command=cell.command, refused=refused, **before
+            cell.choices, cell.config, command=cell.command, refused=refused, **more
         )
     return found
 

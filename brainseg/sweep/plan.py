@@ -13,7 +13,7 @@ from brainseg.runs.cell import Cell
 from brainseg.runs.folder import RunFolder
 from brainseg.sweep import manifest
 from brainseg.sweep.progress import progress, seconds_for
-from brainseg.sweep.table import settings, varied_keys
+from brainseg.sweep.table import ALWAYS_SHOWN, settings, varied_keys
 
 
 @dataclass(frozen=True)
@@ -83,13 +83,12 @@ def _sum(planned: Sequence[Planned]) -> str:
 
 
 def _table(planned: Sequence[Planned]) -> Table:
-    varied = varied_keys([each.cell for each in planned])
-    columns = ("state", "to train", "time", "folder")
-    table = Table("norm", "loss", "epochs", "seed", *varied, *columns)
+    keys = (*ALWAYS_SHOWN, *varied_keys([each.cell for each in planned]))
+    table = Table(*keys, "state", "to train", "time", "folder")
     for each in planned:
         time = "unknown" if each.seconds is None else clock(each.seconds) if each.seconds else ""
         row = (each.state, str(each.epochs), time, each.cell.folder.name)
-        table.add_row(*map(escape, (*settings(each.cell, varied), *row)))
+        table.add_row(*map(escape, (*settings(each.cell, keys), *row)))
     return table
 
 

@@ -43,16 +43,23 @@ def progress(manifest: Manifest) -> list[Progress]:
 
 
 def seconds_left(cells: Sequence[Progress]) -> float | None:
-    """Seconds that the cells still to train will take; None where none is measured."""
-    left = 0.0
+    """Seconds until the last cell is trained; None where none is measured.
+
+    As many are taken to be trained side by side as run now, at least one.
+    """
+    running: list[float] = []
+    waiting: list[float] = []
     for each in cells:
         if each.state in OVER:
             continue
         seconds = seconds_for(each, _epochs_left(each, cells), cells)
         if seconds is None:
             return None
-        left += seconds
-    return left
+        (running if each.state == "running" else waiting).append(seconds)
+    ends = running or [0.0]
+    for seconds in waiting:
+        ends[ends.index(min(ends))] += seconds
+    return max(ends)
 
 
 def seconds_for(each: Progress, epochs: int, cells: Sequence[Progress]) -> float | None:

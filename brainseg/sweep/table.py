@@ -12,7 +12,7 @@ from rich.table import Table
 from brainseg.runs.cell import Cell
 from brainseg.runs.folder import RunFolder
 
-_ALWAYS_SHOWN = ("norm", "loss", "epochs", "seed")
+ALWAYS_SHOWN = ("norm", "loss", "epochs", "seed")
 
 
 def results(cells: Sequence[Cell], refused: Mapping[str, str] | None = None) -> Table:
@@ -22,16 +22,16 @@ def results(cells: Sequence[Cell], refused: Mapping[str, str] | None = None) -> 
         cells: of a sweep.
         refused: why a cell could not use its folder, by folder name.
     """
-    varied = varied_keys(cells)
+    keys = (*ALWAYS_SHOWN, *varied_keys(cells))
     table = Table(
-        *("norm", "loss", "epochs", "seed", *varied),
+        *keys,
         *("val Dice", "test Dice", "best epoch", "seconds", "folder", "state"),
         caption="Dice by patient: mean over patients, on the original pixels, of the epoch that "
         "was best on val. Choose on val; test only says how good the choice is.",
     )
     found = [(cell, cell.found(), (refused or {}).get(cell.folder.name, "")) for cell in cells]
     for cell, there, why in sorted(found, key=lambda each: 1.0 if each[2] else _rank(each[1])):
-        table.add_row(*map(escape, (*settings(cell, varied), *_outcome(there, why))))
+        table.add_row(*map(escape, (*settings(cell, keys), *_outcome(there, why))))
     return table
 
 
@@ -46,11 +46,11 @@ def text(shown: RenderableType) -> str:
     return out.read().rstrip()
 
 
-def settings(cell: Cell, varied: Sequence[str]) -> list[str]:
-    """What a row begins with: norm, loss, epochs, seed, and the varied keys that the cell has."""
+def settings(cell: Cell, keys: Sequence[str]) -> list[str]:
+    """A cell's values of some keys, in words; empty where it has none."""
     known = {**cell.choices, **cell.config, **cell.identity}
-    known |= {key: cell.choices[key] for key in ("norm", "loss", *varied) if key in cell.choices}
-    return [str(known.get(key, "")) for key in (*_ALWAYS_SHOWN, *varied)]
+    known |= {key: cell.choices[key] for key in keys if key in cell.choices}
+    return [str(known.get(key, "")) for key in keys]
 
 
 def varied_keys(cells: Sequence[Cell]) -> list[str]:
@@ -70,7 +70,7 @@ def varied_keys(cells: Sequence[Cell]) -> list[str]:
     of = {key: key.partition(".")[0] for key in keys}
     groups = [g for g in set(of.values()) if len({cell.choices.get(g) for cell in cells}) > 1]
     own = [key for key in keys if of[key] not in groups]
-    return [key for key in sorted(groups) + own if key not in _ALWAYS_SHOWN]
+    return [key for key in sorted(groups) + own if key not in ALWAYS_SHOWN]
 
 
 def _rank(there: RunFolder) -> float:

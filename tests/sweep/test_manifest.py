@@ -36,6 +36,19 @@ def test_cells_of_an_earlier_command_stay_listed(tmp_path: Path) -> None:
     assert list(read(tmp_path).cells) == ["s0", "s2", "s1"]
 
 
+def test_what_differs_between_the_cells_is_listed_and_not_forgotten(tmp_path: Path) -> None:
+    cells = [
+        tiny_cell(tmp_path / f"fold{n}", f"split.fold={n}", "data.modalities=[flair]")
+        for n in range(2)
+    ]
+    write(cells)
+    write([cells[1]], refused="not its folder")  # as one that is alone, whose others it cannot know
+    listed = read(tmp_path).cells
+    assert listed["fold1"].refused
+    told = {name: cell.varied for name, cell in listed.items()}
+    assert told == {"fold0": {"split.fold": "0"}, "fold1": {"split.fold": "1"}}
+
+
 BROKEN = ["", "{", "[]", "{}", '{"command": "x", "cells": []}', '{"cells": {"a": {"norm": "b"}}}']
 
 

@@ -166,6 +166,17 @@ def test_time_left_is_epochs_left_times_seconds_of_the_same_norm_and_loss_plus_t
     assert seconds_left(cells) == 6 * 3 + 10 * 2 + 10 * 3 + 3 * 5
 
 
+def test_cells_that_run_side_by_side_share_what_waits() -> None:
+    cells = [
+        dice_cell("a", "finished", epoch=10, per_epoch=2.0, outside=0.0),
+        dice_cell("b", "running", epoch=9, per_epoch=2.0),
+        dice_cell("c", "running", epoch=2, per_epoch=2.0),
+        dice_cell("d", "new"),
+    ]
+    assert seconds_left(cells) == 1 * 2 + 10 * 2  # d after b, while c has 16 s
+    assert seconds_left(cells[:-1]) == 8 * 2
+
+
 def test_time_left_of_a_norm_never_measured_is_the_mean_of_what_is_known() -> None:
     cells = [
         dice_cell("a", "finished", epoch=10, per_epoch=2.0, outside=0.0),
