@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,11 +112,25 @@ def read(folder: Path) -> dict[str, dict[str, Any]]:
     """
     path = folder / REPORT
     try:
-        return {str(case["name"]): dict(case) for case in json.loads(path.read_text())["cases"]}
+        cases = [dict(case) for case in json.loads(path.read_text())["cases"]]
+        for each in cases:
+            each["written"] = [str(Path(name)) for name in each.get("written", ())]
+        return {str(case["name"]): case for case in cases}
     except FileNotFoundError:
         return {}
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{path} is broken; delete it, or give --force") from error
+
+
+def remove_others(
+    folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]
+) -> Iterator[Path]:
+    """Remove what an earlier call wrote of a case and this one did not: it is of another mask."""
+    written = {Path(path).name for path in now["written"]}
+    for name in (Path(path).name for path in before.get("written", ())):
+        if name not in written and (folder / name).is_file():
+            (folder / name).unlink()
+            yield folder / name
 
 
 def write(folder: Path, head: dict[str, Any], cases: Sequence[dict[str, Any]]) -> None:

@@ -5,6 +5,7 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -37,6 +38,7 @@ def run(options: argparse.Namespace, words: Sequence[str]) -> bool:
     segmenter = load(options.weights, device=options.device)
     cases, left_out = _cases(options, segmenter)
     before = _before(options)
+    kept = dict(before) if options.resume else {}
     for line in (*segmenter.licences, USE, *_left_out(left_out)):
         say(line)
     start = time.perf_counter()
@@ -56,11 +58,13 @@ def run(options: argparse.Namespace, words: Sequence[str]) -> bool:
     options.out.mkdir(parents=True, exist_ok=True)
     done: list[dict[str, Any]] = []
     for case in tqdm(cases, "segmenting", unit="case", delay=2, disable=None):
-        done.append(_case(case, segmenter, options, before.pop(case.name, None)))
+        done.append(_case(case, segmenter, options, before.get(case.name, {})))
+        kept.pop(case.name, None)
         # with what is not reached yet, so that an interrupted --resume forgets nothing
-        report.write(options.out, {**head, "seconds": _since(start)}, [*done, *before.values()])
-    if options.statistics:
-        say(f"{len(done)} rows in {report.statistics(options.out, done)}")
+        report.write(options.out, {**head, "seconds": _since(start)}, [*done, *kept.values()])
+    if options.statistics or (options.out / report.STATISTICS).exists():  # else it would be old
+        rows = [*done, *kept.values()]
+        say(f"{len(rows)} cases in {report.statistics(options.out, rows)}")
     failed = sum("failed" in each for each in done)
     again = sum("again" in each for each in done)
     counts = [f"{len(done) - failed - again} segmented"]
@@ -112,7 +116,7 @@ def _cases(options: argparse.Namespace, segmenter: Segmenter) -> tuple[list[Case
 
 
 def _before(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
-    """Cases of an earlier call into the same folder, to be left as they are."""
+    """Cases of an earlier call into the same folder."""
     out: Path = options.out
     if out.exists() and not out.is_dir():
         raise ValueError(f"--out {out} is a file; give a folder")
@@ -123,11 +127,13 @@ def _before(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
             raise ValueError(
                 f"--out {out} is not empty; give --resume to go on, --force to replace"
             )
-    return report.read(out) if options.resume else {}
+    with nullcontext() if options.resume else suppress(ValueError):
+        return report.read(out)
+    return {}
 
 
 def _case(
-    case: Case, segmenter: Segmenter, options: argparse.Namespace, before: dict[str, Any] | None
+    case: Case, segmenter: Segmenter, options: argparse.Namespace, before: dict[str, Any]
 ) -> dict[str, Any]:
     """What the report says of a case; one that fails costs only itself."""
     start = time.perf_counter()
@@ -137,13 +143,16 @@ def _case(
         settings += [options.probabilities, options.preview, options.dicom_seg]
         weights = sorted(segmenter.sources.values())
         entry["checksum"] = report.checksum(case.files, weights, *settings)
-        if before and before.get("checksum") == entry["checksum"] and _there(before):
+        same = before.get("checksum") == entry["checksum"]
+        if options.resume and same and _there(before):
             say(f"{case.name}: done before")
             return before | {"again": True}
         entry |= _segment(case, segmenter, options)
         entry["seconds"] = _since(start)
         for line in report.told(entry):
             say(line)
+        for path in report.remove_others(options.out, before, entry):
+            say(f"    removed: {path}, of an earlier call")
     except (ValueError, OSError, MemoryError, RuntimeError) as error:
         entry["failed"] = reason(error).splitlines()[0]
         say(f"{case.name}: FAILED: {entry['failed']}")

@@ -174,6 +174,27 @@ def test_an_option_more_is_not_passed_over_by_resume(predict: Predict, tmp_path:
     assert (tmp_path / "masks" / "scan_preview.png").is_file()
 
 
+@pytest.mark.parametrize("again", ["--force", "--resume"])
+def test_nothing_of_an_earlier_call_is_left_beside_another_mask(
+    predict: Predict, tmp_path: Path, again: str
+) -> None:
+    scan, masks = write_nifti(tmp_path / "scan.nii.gz", head()), tmp_path / "masks"
+    assert predict(scan, "--probabilities", "--preview", "--statistics")[0] == 0
+    rows = (masks / "statistics.csv").read_text()
+    code, out, _ = predict(scan, again, "--threshold", "0.999", "--preview")
+    assert code == 0
+    assert f"removed: {Path('masks') / 'scan_probabilities.nii.gz'}, of an earlier call" in out
+    assert {path.name for path in masks.iterdir()} == {
+        *("report.json", "statistics.csv", "scan_mask.nii.gz", "scan_preview.png")
+    }
+    assert (masks / "statistics.csv").read_text() != rows
+    broken = {"cases": [{"name": "scan", "written": [5]}]}
+    (masks / "report.json").write_text(json.dumps(broken))
+    assert "report.json is broken; delete it, or give --force" in predict(scan, "--resume")[2]
+    assert predict(scan, "--force")[0] == 0
+    assert predict(scan, "--resume")[0] == 0
+
+
 def test_numbered_pictures_are_one_volume_with_a_word_and_a_lone_one_keeps_its_name(
     predict: Predict, tmp_path: Path
 ) -> None:
