@@ -121,9 +121,9 @@ class Own:
             name, number = self._who(key, pair[next(iter(self.files))], top)
             if key in rows:
                 name = rows[key].patient or name
-                number = number or len(by_patient[name]) + 1
+                number = len(by_patient[name]) + 1 if number is None else number
                 parts.setdefault(name, set()).add(rows[key].part)
-            by_patient[name].append((number, pair))
+            by_patient[name].append((number or 0, pair))
         patients = []
         for name, slices in sorted(by_patient.items()):
             patient, wrong = self._made(name, sorted(slices, key=lambda each: each[0]))
@@ -165,15 +165,16 @@ class Own:
             raise ValueError(f"{patient.images[0]} is no volume")
         return volumes.foreground(patient, self.bits)
 
-    def _who(self, key: Key, path: Path, top: Path) -> tuple[str, int]:
-        """Patient and slice number of an image."""
+    def _who(self, key: Key, path: Path, top: Path) -> tuple[str, int | None]:
+        """Patient and slice number of an image; None where its name has none."""
         stem = "_".join(filter(None, key[1:]))
         said = _NUMBER.match(stem)
         if self.patient is not None:
-            found = self.patient.search(path.relative_to(top).as_posix())
-            return (found[1] if found and found[1] else stem), int(said[2]) if said else 0
+            below = path.relative_to(top) if path.is_relative_to(top) else path  # of a table
+            found = self.patient.search(below.as_posix())
+            return (found[1] if found and found[1] else stem), int(said[2]) if said else None
         if said is None or path.name.endswith(NIFTI) or stacks.is_stack(path):
-            return stem or path.parent.name, 0
+            return stem or path.parent.name, None
         return said[1] or path.parent.name, int(said[2])
 
     def _made(

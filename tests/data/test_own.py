@@ -338,6 +338,18 @@ def test_a_table_names_images_masks_patients_and_parts(tmp_path: Path) -> None:
     assert found.left_out == ["files not in the table (2), such as left.png"]
 
 
+def test_slices_of_a_table_may_be_counted_from_0_and_lie_anywhere(tmp_path: Path) -> None:
+    pictures_of(tmp_path / "elsewhere", "a_0", "a_1", "b_0", "b_1")
+    (tmp_path / "top").mkdir()
+    rows = [row(name).replace("i/", f"{tmp_path}/elsewhere/i/") for name in ("a_0", "a_1", "b_0")]
+    rows = [each.replace("m/", f"{tmp_path}/elsewhere/m/") for each in rows]
+    (tmp_path / "top" / "list.csv").write_text("\n".join(["image,mask,patient,split", *rows]))
+    for patient in (None, "/([ab])_[0-9]+"):
+        found = own(table="list.csv", patient=patient).find(tmp_path / "top")
+        assert found.problems == []
+        assert [(each.name, each.slices) for each in found.patients] == [("a", (0, 1)), ("b", (0,))]
+
+
 def test_names_with_dots_are_not_one(tmp_path: Path) -> None:
     pictures_of(tmp_path, "s.a.1", "s.a.2", "s.b.1")
     found = listed(tmp_path, row("s.a.1"), row("s.a.2"), row("s.b.1")).find(tmp_path)
