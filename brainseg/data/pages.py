@@ -22,12 +22,13 @@ def header(path: Path) -> tuple[int, int, int]:
         return count, picture.height, picture.width
 
 
-def pages(path: Path, notes: list[str]) -> list[NDArray[np.generic]]:
+def pages(path: Path, notes: list[str], *, labels: bool = False) -> list[NDArray[np.generic]]:
     """Every page [H, W, 1 or 3].
 
     Args:
         path: a PNG, JPEG or TIFF.
         notes: to which is added what is left out, such as an alpha channel.
+        labels: whether the numbers of a palette of colours count, and not the colours.
 
     Raises:
         ValueError: it is no picture, is damaged or too small, or has other channels.
@@ -36,7 +37,8 @@ def pages(path: Path, notes: list[str]) -> list[NDArray[np.generic]]:
         width, height = picture.size
         if min(width, height) < SMALLEST:
             raise ValueError(f"{path} is {width}x{height} pixels; at least {SMALLEST} a side")
-        return [_channels(page, path, notes) for page in ImageSequence.Iterator(picture)]
+        each = ImageSequence.Iterator(picture)
+        return [_channels(page, path, notes, labels) for page in each]
 
 
 @contextmanager
@@ -55,7 +57,11 @@ def _opened(path: Path) -> Iterator[tuple[Any, int]]:
         raise ValueError(f"{path} is no picture that can be read ({why})") from error
 
 
-def _channels(page: Image.Image, path: Path, notes: list[str]) -> NDArray[np.generic]:
+def _channels(page: Image.Image, path: Path, notes: list[str], labels: bool) -> NDArray[np.generic]:
+    if page.mode == "P" and labels:
+        colours = np.asarray(page.convert("RGB"))
+        grey = (colours == colours[..., :1]).all()  # whose order may be any
+        return colours[..., :1] if grey else np.asarray(page)[..., None]
     if page.mode in ("P", "PA"):
         page = page.convert("RGBA" if "transparency" in page.info else "RGB")
     if page.mode in ("LA", "RGBA"):

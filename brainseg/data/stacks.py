@@ -116,7 +116,7 @@ def _slice(
     files: Sequence[Path], path: Path, modalities: Sequence[str], bits: Mapping[int, int]
 ) -> tuple[Values, Pixels]:
     """Pages of an image [P, H, W, C], and of its mask [P, H, W]."""
-    parts, labels = [_whole(file) for file in files], _whole(path)
+    parts, labels = [_whole(file) for file in files], _whole(path, labels=True)
     if labels.shape[-1] > 1:
         raise ValueError(f"{path} has {labels.shape[-1]} channels; must be one of labels")
     wanted = len(modalities) // len(files)
@@ -130,10 +130,10 @@ def _slice(
     return np.concatenate(parts, axis=-1), to_bits(labels[..., 0], bits, path)
 
 
-def _whole(path: Path) -> Values:
+def _whole(path: Path, *, labels: bool = False) -> Values:
     """All pages [P, H, W, C]; nothing may be left out of one."""
     notes: list[str] = []
-    found = pages(path, notes)
+    found = pages(path, notes, labels=labels)
     if notes:
         raise ValueError(f"{path}: {notes[0]}; save it without")
     if len({page.shape for page in found}) > 1:

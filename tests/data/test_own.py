@@ -313,6 +313,26 @@ def test_other_labels_of_a_region_or_other_patients_never_share_a_cache(tmp_path
     assert len(list((tmp_path / "cache").glob("own-*-*[0-9a-f]"))) == 3
 
 
+@pytest.mark.parametrize(
+    ("colours", "labels"),
+    [
+        ([0, 0, 0, 128, 0, 0, 0, 128, 0], {"tumour": [1, 2]}),  # as PASCAL VOC: the numbers count
+        ([255, 255, 255, 0, 0, 0, 0, 0, 0], {"tumour": [255]}),  # white may come first
+    ],
+)
+def test_masks_with_a_palette_are_labels(
+    tmp_path: Path, colours: list[int], labels: dict[str, list[int]]
+) -> None:
+    picture(tmp_path / "a_1_image.png", grey())
+    numbers = Image.fromarray(mask(1) if colours[0] == 0 else 1 - mask(1))
+    numbers.putpalette(colours)
+    assert numbers.mode == "P"
+    numbers.save(tmp_path / "a_1_mask.png")
+    reader = own(regions=labels)
+    (patient,) = reader.find(tmp_path).patients
+    np.testing.assert_array_equal(reader.read(patient).masks[0], mask(1))
+
+
 def listed(root: Path, *rows: str) -> Own:
     (root / "list.csv").write_text("\n".join(["image,mask,patient,split", *rows]) + "\n")
     return own(table="list.csv")
