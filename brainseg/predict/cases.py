@@ -115,14 +115,18 @@ class Finder:
             elif said.ending.startswith(".nii"):
                 sequence = said.sequence or FLAIR
                 if sequence in volumes[said.case]:
-                    first = volumes[said.case][sequence][0]
-                    left_out[str(path)] = f"{first} is {sequence} of {said.case} already"
+                    there = volumes[said.case][sequence][0]
+                    left_out[str(path)] = f"{there} is {sequence} of {said.case} already"
                 else:
                     volumes[said.case][sequence] = [path]
             elif why := _no_picture(said):
                 left_out[str(path)] = why
             elif numbered:
-                slices[numbered["case"]].append((int(numbered["number"]), path))
+                name, number = numbered["case"], int(numbered["number"])
+                if first := next((p for n, p in slices[name] if n == number), None):
+                    left_out[str(path)] = f"{first} is slice {number} of {name} already"
+                else:
+                    slices[name].append((number, path))
             else:
                 cases.append(self.alone(path))
         cases += [self._volume(name, found) for name, found in volumes.items()]

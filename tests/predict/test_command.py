@@ -174,6 +174,19 @@ def test_an_option_more_is_not_passed_over_by_resume(predict: Predict, tmp_path:
     assert (tmp_path / "masks" / "scan_preview.png").is_file()
 
 
+def test_a_slice_that_is_there_twice_is_left_out_with_a_word(
+    predict: Predict, tmp_path: Path
+) -> None:
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    for name, page in zip(("a_1.png", "a_2.png", "a_02.jpg"), head(3), strict=True):
+        Image.fromarray((page / 4).astype(np.uint8)).save(scans / name)
+    code, out, _ = predict(scans)
+    assert code == 0
+    assert f"leaves out {scans / 'a_2.png'}: {scans / 'a_02.jpg'} is slice 2 of a already" in out
+    assert len(report(tmp_path / "masks")["cases"][0]["written"]) == 2
+
+
 @pytest.mark.parametrize("again", ["--force", "--resume"])
 def test_nothing_of_an_earlier_call_is_left_beside_another_mask(
     predict: Predict, tmp_path: Path, again: str
