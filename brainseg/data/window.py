@@ -1,7 +1,8 @@
 """Intensities of CT, which mean the same in every patient: one window and one scale for all.
 
 The window is the 0.5th to the 99.5th percentile of the labelled voxels of all patients, and the
-scale their mean and standard deviation within it (as nnU-Net for CT; Isensee et al. 2021).
+scale their mean and standard deviation within it (as nnU-Net for CT; Isensee et al. 2021, who
+take all cases of all folds; so do we, those that are tested too: one cache serves every split).
 """
 
 from collections.abc import Mapping, Sequence
