@@ -33,7 +33,7 @@ def leads(comparisons: Sequence[Comparison], winner: str) -> Figure | None:
         face = colour(0) if clear else "white"
         axis.errorbar(value.mean, place, xerr=errors, fmt="o", color=colour(0), mfc=face, capsize=3)
     axis.set_yticks(range(len(shown)), [each.second for each in shown])
-    axis.invert_yaxis()
+    axis.set_ylim(len(shown) - 0.5, -0.5)  # the first above, whole
     axis.set_xlabel(f"test Dice of {winner} less that of the other, 95 % interval", fontsize=9)
     return figure
 
