@@ -14,7 +14,7 @@ from brainseg.files import held
 from brainseg.logs import clock
 from brainseg.sweep.manifest import LOCK, Manifest, read
 from brainseg.sweep.progress import OVER, Progress, progress, seconds_left
-from brainseg.sweep.table import text
+from brainseg.sweep.table import ALWAYS_SHOWN, text
 
 _COLOURS = {
     "finished": "green",
@@ -47,19 +47,8 @@ def table(cells: Sequence[Progress]) -> Table:
     """A row per cell, in the order of training."""
     varied = list(dict.fromkeys(key for each in cells for key in each.cell.varied))
     shown = Table(
-        *(
-            "norm",
-            "loss",
-            "epochs",
-            "seed",
-            *varied,
-            "state",
-            "epoch",
-            "val Dice",
-            "best",
-            "s/epoch",
-        ),
-        *("time", "folder"),
+        *(*ALWAYS_SHOWN, *varied),
+        *("state", "epoch", "val Dice", "best", "s/epoch", "time", "folder"),
         caption="val Dice: mean over patients, at the network's size; best: the highest so far, "
         "of a finished cell that of its best epoch on the original pixels.",
     )

@@ -87,7 +87,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--device", choices=("auto", "cpu", "gpu"), default="auto", help="(%(default)s)")
     again = parser.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="leave what is done as it is")
-    again.add_argument("--force", action="store_true", help="segment all again")
+    again.add_argument(
+        "--force",
+        action="store_true",
+        help="segment all again; files of the earlier call that are not written anew are removed",
+    )
     return parser
 
 
