@@ -1,4 +1,4 @@
-"""`python -m brainseg.evaluate RUN [RUN ...]`: the metric card of a run, or of an ensemble."""
+"""`python -m brainseg.evaluate RUN [RUN ...]`: the metric card of runs, folds or an ensemble."""
 
 import argparse
 import logging
@@ -52,9 +52,10 @@ def main(words: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m brainseg.evaluate",
-        description="Score a finished run, or the mean probability of several, on the original "
-        "pixels: overlap, borders, volume, lesions, false alarms, calibration, with intervals, "
-        "tables and pictures.",
+        description="Score a finished run, or several, on the original pixels: overlap, borders, "
+        "volume, lesions, false alarms, calibration, with intervals, tables and pictures. Runs of "
+        "one split are an ensemble: their mean probability; the folds of one recipe score each its "
+        "own test patients, for one card out of fold.",
         epilog="example: python -m brainseg.evaluate outputs/mine --split test --tta",
     )
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run")
@@ -109,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="DIR",
         help="where to write (RUN/evaluate/SPLIT-CHECKPOINT, for several runs of the first with "
-        "-ensemble-of-N); an evaluation there is replaced, anything else refused",
+        "-of-N-runs); an evaluation there is replaced, anything else refused",
     )
     return parser
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import torch
@@ -16,7 +17,7 @@ from brainseg.evaluate.folder import claimed, write
 from brainseg.evaluate.measure import measure
 from brainseg.evaluate.pictures import pictures
 from brainseg.evaluate.request import Request
-from brainseg.evaluate.selection import refuse_other_slices, refuse_twice, refuse_unlike, select
+from brainseg.evaluate.selection import by_fold, refuse_other_slices, refuse_twice, select
 from brainseg.evaluate.trained import Trained, open_run
 from brainseg.inference import Rows, Volume, volumes
 
@@ -24,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 class Opened(NamedTuple):
-    """What is scored.
+    """What is scored by the mean of some runs: all of a request, or one of its folds.
 
     Attributes:
         runs: in the order of the request.
@@ -39,8 +40,8 @@ class Opened(NamedTuple):
     rows: Rows
 
 
-def opened(request: Request) -> Opened:
-    """The runs, scans and slices of a request.
+def opened(request: Request) -> list[Opened]:
+    """The runs, scans and slices of a request; of several folds one for each.
 
     Raises:
         ValueError: a run or the scans cannot be used; names it, and the remedy.
@@ -48,11 +49,18 @@ def opened(request: Request) -> Opened:
     torch.set_float32_matmul_precision("high")  # as in training, for the same bits
     refuse_twice(request.runs)
     runs = [open_run(folder, request.checkpoint) for folder in request.runs]
-    refuse_unlike(runs, request.split, elsewhere=request.elsewhere)
+    folds = by_fold(runs, request.split, elsewhere=request.elsewhere)
+    if len(folds) > 1:
+        log.info("%d folds: each patient is scored by the network that tested it", len(folds))
+    found = [_opened(fold, request) for fold in folds]
+    refuse_other_slices([scans for each in found for scans in each.scans])
+    return found
+
+
+def _opened(runs: list[Trained], request: Request) -> Opened:
     scans = [
         run.scans(request.root, data=request.data, skip_faulty=request.skip_faulty) for run in runs
     ]
-    refuse_other_slices(scans)
     # the same scans may lie under another root
     own = not request.elsewhere or scans[0].fingerprint == runs[0].fingerprint
     rows = select(
@@ -72,17 +80,16 @@ def evaluate(request: Request) -> dict[str, Card]:
     Raises:
         ValueError: a run, the scans or the folder cannot be used; names it, and the remedy.
     """
-    runs, scans, own, rows = opened(request)
+    folds = opened(request)
+    own, scans, runs = folds[0].own, folds[0].scans[0], [fold.runs for fold in folds]
     with claimed(request.folder) as folder:
-        predicted = _predicted(runs, scans, rows, request.split, tta=request.tta)
-        measured = measure(predicted, request.rules)
-        measured = with_parts(
-            measured, runs, request.split, elsewhere=not own, persons=scans[0].persons
-        )
+        each_fold = (_predicted(fold, request.split, tta=request.tta) for fold in folds)
+        measured = measure(chain.from_iterable(each_fold), request.rules)
+        measured = with_parts(measured, runs, request.split, own=own, persons=scans.persons)
         val: dict[str, Histogram] = {name: each.histogram for name, each in measured.items()}
         said = ""
         if not own or request.split != "val":
-            val, said = _val(runs, scans, request, own=own)
+            val, said = _val(folds, request)
         cards = {
             name: card(each, val=val.get(name), tta=request.tta) for name, each in measured.items()
         }
@@ -91,47 +98,47 @@ def evaluate(request: Request) -> dict[str, Card]:
             drawn = charts(each.patients, each.histogram, val.get(name), request.split)
             for chart in drawn.values() if len(measured) > 1 else ():
                 chart.suptitle(name)
-            figures[name] = {**drawn, **pictures(scans[0], each.patients, each.strips, name)}
-        known = facts(request, runs, scans[0], measured, said)
+            figures[name] = {**drawn, **pictures(scans, each.patients, each.strips, name)}
+        known = facts(request, runs, scans, measured, said)
         write(folder, cards=cards, measured=measured, facts=known, figures=figures)
     return cards
 
 
-def _predicted(
-    runs: Sequence[Trained], scans: Sequence[Scans], rows: Rows, what: str, *, tta: bool
-) -> Iterator[Volume]:
-    members = [(run.model, own) for run, own in zip(runs, scans, strict=True)]
-    patients = int(scans[0].index["patient"].iloc[rows].nunique())
-    found, regions = volumes(members, rows, tta=tta), len(scans[0].regions)
+def _predicted(of: Opened, what: str, *, tta: bool) -> Iterator[Volume]:
+    members = [(run.model, own) for run, own in zip(of.runs, of.scans, strict=True)]
+    scans = of.scans[0]
+    patients = int(scans.index["patient"].iloc[of.rows].nunique())
+    found, regions = volumes(members, of.rows, tta=tta), len(scans.regions)
     unit, total = "patient" if regions == 1 else "region", patients * regions
     bar = tqdm(found, f"predicting {what}", total, unit=unit, leave=False, disable=None)
     yield from bar
 
 
-def _val(
-    runs: Sequence[Trained], scans: Sequence[Scans], request: Request, *, own: bool
-) -> tuple[dict[str, Histogram], str]:
+def _val(folds: Sequence[Opened], request: Request) -> tuple[dict[str, Histogram], str]:
     """The probabilities on val, on which thresholds are chosen, by region; what to say of them.
 
     Those of the training's own scans; where these are gone, of the patients of val under `root`.
     """
-    if any(run.members != runs[0].members for run in runs):
-        return {}, ""
-    said, regions = "", scans[0].regions
-    if not own:
-        try:
-            scans, own = [run.scans() for run in runs], True
-        except ValueError as error:  # they are no longer there
-            said = f"no threshold from the scans of the training: {error}"
-            log.warning(said)
-    if not own and not _has_val(runs[0], scans[0]):
-        return {}, said
-    rows = select(runs, scans[0].index, "val", elsewhere=not own)
-    predicted = _predicted(runs, scans, rows, "val, for its threshold", tta=request.tta)
     found: dict[str, list[Histogram]] = {}
-    for volume in predicted:
-        found.setdefault(volume.region, []).append(histogram(volume.probs, volume.target))
-    names = dict(zip(found, regions, strict=True))  # of another data set, by their place
+    said = "the threshold below is chosen on the val patients of all folds; other folds test them"
+    said = said if len(folds) > 1 else ""
+    for of in folds:
+        if any(run.members != of.runs[0].members for run in of.runs):
+            return {}, ""
+        if not of.own:
+            try:
+                of = of._replace(scans=[run.scans() for run in of.runs], own=True)
+            except ValueError as error:  # they are no longer there
+                said = f"no threshold from the scans of the training: {error}"
+                log.warning(said)
+        if not of.own and not _has_val(of.runs[0], of.scans[0]):
+            return {}, said
+        rows = select(of.runs, of.scans[0].index, "val", elsewhere=not of.own)
+        what = "val, for its threshold"
+        for volume in _predicted(of._replace(rows=rows), what, tta=request.tta):
+            found.setdefault(volume.region, []).append(histogram(volume.probs, volume.target))
+    # of another data set, by their place
+    names = dict(zip(found, folds[0].scans[0].regions, strict=True))
     return {names[region]: together(each) for region, each in found.items()}, said
 
 

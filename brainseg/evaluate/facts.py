@@ -20,26 +20,27 @@ FEW = 10  # patients
 
 def with_parts(
     measured: Mapping[str, Measured],
-    runs: Sequence[Trained],
+    folds: Sequence[Sequence[Trained]],
     split: str,
     *,
-    elsewhere: bool,
+    own: bool,
     persons: Mapping[str, str],
 ) -> dict[str, Measured]:
     """The same, with a column `part`: where each patient is in the runs' splits, or `new`."""
     found = {}
+    # else a patient's slices, or of folds the patient, are in several parts
+    one = len(folds) == 1 and not (own and folds[0][0].leaky)
     for region, each in measured.items():
         names = each.patients["patient"].tolist()
-        slices = runs[0].leaky and not elsewhere  # a patient's are in all parts
         table = each.patients.copy()
-        table.insert(3, "part", [split] * len(names) if slices else parts(runs, names, persons))
+        table.insert(3, "part", parts(folds[0], names, persons) if one else [split] * len(names))
         found[region] = replace(each, patients=table)
     return found
 
 
 def facts(
     request: Request,
-    runs: Sequence[Trained],
+    folds: Sequence[Sequence[Trained]],
     scans: Scans,
     measured: Mapping[str, Measured],
     of_val: str = "",
@@ -48,11 +49,12 @@ def facts(
 
     Args:
         request: what was asked for.
-        runs: in its order.
+        folds: the runs that score the same patients; all, where these are no folds.
         scans: that were scored.
         measured: by region, with the parts of its patients.
         of_val: what to say of the patients that the threshold is chosen on.
     """
+    runs = [run for fold in folds for run in fold]
     first = next(iter(measured.values()))
     patients, slices = first.patients, len(first.slices)
     any_region = pd.concat([each.slices["target"] for each in measured.values()], axis=1)
@@ -75,9 +77,9 @@ def facts(
             f"{part}: {n} patients, Dice {dice:.3f}" for part, n, dice in by_part.itertuples()
         ]
     return {
-        "title": _title(request, runs),
+        "title": _title(request, folds),
         "lines": lines,
-        "warnings": _warnings(request, runs, patients["part"].tolist()),
+        "warnings": _warnings(request, folds, patients["part"].tolist()),
         "runs": [str(run.folder.resolve()) for run in runs],
         "split": request.split,
         "checkpoint": request.checkpoint,
@@ -98,10 +100,12 @@ def facts(
     }
 
 
-def _title(request: Request, runs: Sequence[Trained]) -> str:
-    what = runs[0].folder.resolve().name
-    if len(runs) > 1:
-        what = f"an ensemble of {len(runs)} runs"
+def _title(request: Request, folds: Sequence[Sequence[Trained]]) -> str:
+    what = folds[0][0].folder.resolve().name
+    if len(folds) > 1:
+        what = f"{len(folds)} folds, each patient by the network that tested it,"
+    elif len(folds[0]) > 1:
+        what = f"an ensemble of {len(folds[0])} runs"
     flips = " with test-time augmentation" if request.tta else ""
     return f"Evaluation of {what} on {request.split}{flips}"
 
@@ -124,8 +128,8 @@ def _spacing(request: Request, measured: Measured) -> str:
     return f"in 3D spacing {spacing} mm, {within}"
 
 
-def _warnings(request: Request, runs: Sequence[Trained], of: Sequence[str]) -> list[str]:
-    found = []
+def _warnings(request: Request, folds: Sequence[Sequence[Trained]], of: Sequence[str]) -> list[str]:
+    found, runs = [], [run for fold in folds for run in fold]
     seen = sum(part in SEEN for part in of)
     if any(run.leaky for run in runs) and set(of) != {NEW}:
         found.append("LEAKY split: slices of one patient are in several parts; scores are too good")
@@ -141,7 +145,9 @@ def _warnings(request: Request, runs: Sequence[Trained], of: Sequence[str]) -> l
     if request.elsewhere and request.split == "all" and NEW not in of:
         found.append("None of the patients is new to the run's split")
     of_part = len(runs[0].members.get(request.split, of))
-    if len(of) < of_part:
+    if len(folds) > 1 and len(of) < (every := sum(map(len, runs[0].members.values()))):
+        found.append(f"Only {len(of)} of {every} patients are tested by these {len(folds)} folds")
+    elif len(of) < of_part:
         found.append(f"Only {len(of)} of the {of_part} patients of {request.split} are there")
     if 1 < len(of) < FEW:
         found.append(f"Only {len(of)} patients: intervals from so few are too narrow")

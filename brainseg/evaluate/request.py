@@ -11,7 +11,8 @@ class Request:
     """What to evaluate.
 
     Attributes:
-        runs: run folders; of several, the mean of their probabilities is evaluated.
+        runs: run folders; of several, the mean of their probabilities is evaluated, or of the
+            folds of a recipe each on its own test patients.
         split: train, val, test or all.
         checkpoint: best or last.
         root: other scans than those of the training, in the same layout.
@@ -46,5 +47,5 @@ class Request:
         """Where it is written: absolute, whatever links lead there."""
         if self.out is not None:
             return self.out.resolve()
-        together = f"-ensemble-of-{len(self.runs)}" if len(self.runs) > 1 else ""
+        together = f"-of-{len(self.runs)}-runs" if len(self.runs) > 1 else ""
         return self.runs[0].resolve() / "evaluate" / f"{self.split}-{self.checkpoint}{together}"

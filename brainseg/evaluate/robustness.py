@@ -37,10 +37,10 @@ def robustness(request: Request) -> Path:
     Raises:
         ValueError: as `evaluate`.
     """
-    of = opened(request)
+    folds = opened(request)
     out = replace(request, out=request.folder.with_name(f"{request.folder.name}-corrupt"))
     with claimed(out.folder) as folder:
-        table = pd.DataFrame(_scored(of, request))
+        table = pd.DataFrame(row for of in folds for row in _scored(of, request))
         figure = drawn(table)
         figure.savefig(folder / "robustness.png", dpi=150)
         table.to_csv(folder / "robustness.csv", index=False)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 from types import MappingProxyType
 
@@ -15,6 +15,7 @@ from brainseg.data.cache import Scans
 from brainseg.data.datamodule import PARTS
 from brainseg.data.split import Split
 from brainseg.evaluate.trained import Trained
+from brainseg.runs.identity import differences, identity
 
 SEEN = ("train", "val")  # what weights and checkpoint were chosen on
 NEW = "new"  # in no part of the split
@@ -23,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 def refuse_twice(folders: Sequence[Path]) -> None:
-    """Refuse an ensemble in which a run counts twice.
+    """Refuse a run that would count twice.
 
     Raises:
         ValueError: names the run.
@@ -31,28 +32,38 @@ def refuse_twice(folders: Sequence[Path]) -> None:
     seen: set[Path] = set()
     for folder in folders:
         if folder.resolve() in seen:
-            raise ValueError(f"{folder} is given twice; name each run of an ensemble once")
+            raise ValueError(f"{folder} is given twice; name each run once")
         seen.add(folder.resolve())
 
 
-def refuse_unlike(runs: Sequence[Trained], split: str, *, elsewhere: bool) -> None:
-    """Refuse to mix runs whose splits differ: one's test patient is another's train patient.
+def by_fold(runs: Sequence[Trained], split: str, *, elsewhere: bool) -> list[list[Trained]]:
+    """The runs that score the same patients, together: an ensemble, or of folds one for each.
 
     Args:
-        runs: the members of an ensemble.
+        runs: in the order of the request.
         split: train, val, test or all.
         elsewhere: other scans than those of the training are scored.
 
     Raises:
-        ValueError: names two runs that differ.
+        ValueError: splits differ, and not as the folds of one recipe do: names two such runs.
     """
-    for first, second in pairwise(runs):
-        if _split(first) != _split(second) and not (elsewhere and split == "all"):
-            raise ValueError(
-                f"{first.folder} and {second.folder} were split differently, and an ensemble of "
-                "them has no patients that it has not seen; score it on others with "
-                "--root DIR --split all"
-            )
+    if elsewhere and split == "all":
+        return [list(runs)]
+    found: list[list[Trained]] = []
+    for run in runs:
+        same = next((fold for fold in found if _split(fold[0]) == _split(run)), None)
+        if same is None:
+            found.append(same := [])
+        same.append(run)
+    if len(found) > 1:
+        for first, second in combinations(runs, 2):
+            if why := _no_folds(first, second, split, elsewhere=elsewhere):
+                raise ValueError(
+                    f"{first.folder} and {second.folder} were split differently, and {why}; give "
+                    "the folds of one recipe with --split test, or score an ensemble on others "
+                    "with --root DIR --split all"
+                )
+    return found
 
 
 def refuse_other_slices(scans: Sequence[Scans]) -> None:
@@ -140,6 +151,23 @@ def person(name: str) -> str:
     """Who a TCGA folder is of: `TCGA_DU_6408_19860521` is `TCGA-DU-6408`, whatever the date."""
     words = name.upper().replace("_", "-").split("-")
     return "-".join(words[:3] if words[0] == "TCGA" else words)
+
+
+def _no_folds(first: Trained, second: Trained, split: str, *, elsewhere: bool) -> str:
+    """Why two runs are neither of one split nor folds of one recipe; empty where they are."""
+    other = [
+        each
+        for each in differences(identity(first.config), identity(second.config))
+        if not each.startswith(("split.", "seed:"))
+    ]
+    if other:
+        return f"they differ in more than that ({other[0]})"
+    if _split(first) == _split(second):
+        return ""
+    if elsewhere or split != "test" or first.leaky or second.leaky:
+        return "each has seen patients that the other is scored on"
+    both = sorted(set(first.members["test"]) & set(second.members["test"]))
+    return f"both test {both[0]}" if both else ""
 
 
 def _split(run: Trained) -> tuple[object, ...]:

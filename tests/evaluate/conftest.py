@@ -67,6 +67,11 @@ def sibling(train: Train) -> Path:
     return train("seed=1")
 
 
+@pytest.fixture(scope="session")
+def folds(train: Train) -> list[Path]:
+    return [train("epochs=1", f"split.fold={fold}", "split.folds=3") for fold in range(3)]
+
+
 @pytest.fixture
 def strangers(tmp_path: Path) -> Path:
     """`kaggle_3m` with 4 patients of another seed, under names that no run knows."""

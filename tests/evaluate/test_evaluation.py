@@ -191,7 +191,35 @@ def test_an_ensemble_is_scored_on_its_mean_probability(
         expected = 2 * (preds & one.target).sum() / (preds.sum() + one.target.sum())
         assert found[one.patient] == pytest.approx(expected, abs=1e-6)
     default = replace(request, out=None).folder
-    assert default == run / "evaluate" / "test-best-ensemble-of-2"
+    assert default == run / "evaluate" / "test-best-of-2-runs"
+
+
+def own_scores(run: Path) -> pd.Series:
+    table = pd.read_csv(run / "patients.csv")
+    return table[(table["checkpoint"] == "best") & (table["split"] == "test")].set_index("patient")[
+        "dice"
+    ]
+
+
+def test_folds_score_each_the_patients_that_it_tested(folds: list[Path], tmp_path: Path) -> None:
+    evaluate(Request(tuple(folds), out=tmp_path / "out"))
+    found = patients(tmp_path / "out")
+    expected = pd.concat([own_scores(run) for run in folds])
+    pd.testing.assert_series_equal(found["dice"], expected)
+    assert len(found) == 20
+    assert set(found["part"]) == {"test"}
+    page = (tmp_path / "out/card.md").read_text()
+    assert "Evaluation of 3 folds, each patient by the network that tested it, on test" in page
+    assert "chosen on the val patients of all folds" in page
+    assert "Only" not in page
+
+
+def test_folds_that_are_not_all_say_whom_they_leave_out(folds: list[Path], tmp_path: Path) -> None:
+    evaluate(Request(tuple(folds[1:]), out=tmp_path / "out"))
+    tested = sum(len(own_scores(run)) for run in folds[1:])
+    page = (tmp_path / "out/card.md").read_text()
+    assert f"Only {tested} of 20 patients are tested by these 2 folds" in page
+    assert card(tmp_path / "out")["threshold"] is not None
 
 
 def test_all_holds_every_part_and_says_that_it_flatters(run: Path, tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ import pytest
 
 from brainseg.evaluate import __main__ as command
 from brainseg.evaluate.corruption import KINDS, LEVELS, corrupted
+from brainseg.evaluate.request import Request
+from brainseg.evaluate.robustness import robustness
 from brainseg.runs.folder import RunFolder
 
 
@@ -65,6 +67,16 @@ def test_strengths_are_what_they_are_called(volume: np.ndarray) -> None:
     assert np.isclose(power, [(100 / 255) ** 2, (100 / 255) ** 0.5], atol=0.003).any()
     field = np.log(corrupted(flat, "bias field", 3, "p") / 100)
     assert np.abs(field).max() == pytest.approx(0.6, abs=0.02)
+
+
+def test_folds_are_scored_each_on_its_own_patients(folds: list[Path], tmp_path: Path) -> None:
+    robustness(Request(tuple(folds[:2]), out=tmp_path / "out"))
+    table = pd.read_csv(tmp_path / "out-corrupt/robustness.csv")
+    clean = table[table["level"] == 0].set_index("patient")["dice"]
+    for run in folds[:2]:
+        own = pd.read_csv(run / "patients.csv").query("checkpoint == 'best' and split == 'test'")
+        found = clean[own["patient"]].to_numpy()
+        np.testing.assert_allclose(found, own["dice"], atol=1e-5)
 
 
 def test_the_command_writes_a_table_a_plot_and_every_patient(

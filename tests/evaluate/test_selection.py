@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from brainseg.evaluate.selection import parts, person, refuse_unlike, select
+from brainseg.evaluate.selection import by_fold, parts, person, select
 from brainseg.evaluate.trained import Trained
 
 MEMBERS = {
@@ -18,9 +18,15 @@ INDEX = pd.DataFrame(
 )
 
 
-def trained(members: dict[str, list[str]] = MEMBERS, *, leaky: bool = False) -> Trained:
+FOLD = {"train": MEMBERS["test"], "val": MEMBERS["train"][:1], "test": MEMBERS["val"]}
+
+
+def trained(
+    members: dict[str, list[str]] = MEMBERS, *, leaky: bool = False, **config: object
+) -> Trained:
     metrics = {"split": {"leaky": leaky, "members": members}, "data": {}}
-    return Trained(Path("run"), {"split": {}}, torch.nn.Identity(), "32-true", metrics)  # type: ignore[arg-type]
+    config = {"split": {}} | config
+    return Trained(Path("run"), config, torch.nn.Identity(), "32-true", metrics)  # type: ignore[arg-type]
 
 
 def others(*names: str) -> pd.DataFrame:
@@ -76,30 +82,46 @@ def test_a_split_none_of_whose_patients_is_there_is_refused() -> None:
         select([trained()], others("TCGA_FG_0009_20010101"), "test", elsewhere=True)
 
 
-def test_runs_of_different_splits_are_no_ensemble() -> None:
-    other = trained(MEMBERS | {"test": MEMBERS["val"], "val": MEMBERS["test"]})
-    for split in ("train", "val", "test", "all"):
-        with pytest.raises(ValueError, match="split differently"):
-            refuse_unlike([trained(), other], split, elsewhere=False)
+def test_runs_of_different_splits_are_an_ensemble_on_other_scans_alone() -> None:
+    runs = [trained(), trained(FOLD)]
+    for split in ("train", "val", "all"):
+        with pytest.raises(ValueError, match=r"split differently, and each has seen.*--split test"):
+            by_fold(runs, split, elsewhere=False)
     with pytest.raises(ValueError, match="split differently"):
-        refuse_unlike([trained(), other], "test", elsewhere=True)
-    refuse_unlike([trained(), other], "all", elsewhere=True)
-    refuse_unlike([trained(), trained()], "test", elsewhere=False)
+        by_fold(runs, "test", elsewhere=True)
+    assert by_fold(runs, "all", elsewhere=True) == [runs]
+    same = [trained(), trained(seed=1, norm="group")]
+    assert by_fold(same, "test", elsewhere=False) == [same]
+
+
+def test_folds_of_one_recipe_and_their_seeds_are_told_apart() -> None:
+    one, two = trained(seed=0), trained(FOLD, seed=0, split={"fold": 1})
+    again = trained(seed=1)
+    assert by_fold([one, two, again], "test", elsewhere=False) == [[one, again], [two]]
+    other = trained(FOLD, seed=0, norm={"groups": 4})
+    with pytest.raises(ValueError, match=r"they differ in more than that \(norm.groups"):
+        by_fold([one, two, other], "test", elsewhere=False)
+
+
+def test_splits_that_test_the_same_patient_are_no_folds() -> None:
+    other = trained(MEMBERS | {"train": MEMBERS["val"], "val": MEMBERS["train"]})
+    with pytest.raises(ValueError, match="both test TCGA_DU_0004_20000101; give the folds"):
+        by_fold([trained(), other], "test", elsewhere=False)
 
 
 def test_a_leaky_split_is_not_one_by_patient() -> None:
     with pytest.raises(ValueError, match="split differently"):
-        refuse_unlike([trained(), trained(leaky=True)], "test", elsewhere=False)
+        by_fold([trained(), trained(FOLD, leaky=True)], "test", elsewhere=False)
 
 
 def test_two_splits_by_slice_are_compared_by_their_settings() -> None:
     runs = [trained(leaky=True), trained(leaky=True)]
     for run in runs:
         run.config["split"] = {"seed": 0}
-    refuse_unlike(runs, "test", elsewhere=False)
+    assert by_fold(runs, "test", elsewhere=False) == [runs]
     runs[1].config["split"] = {"seed": 1}  # every patient is in every part of both
     with pytest.raises(ValueError, match="split differently"):
-        refuse_unlike(runs, "test", elsewhere=False)
+        by_fold(runs, "test", elsewhere=False)
 
 
 def test_a_part_of_a_split_by_slice_cannot_be_found_elsewhere() -> None:
