@@ -5,7 +5,7 @@ The only place that predicts: training scores with `logits` and `probabilities`,
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from brainseg import hardware
 from brainseg.data.preprocess import Pixels
 from brainseg.data.preprocessing import Preprocessing
+from brainseg.data.window import Windows
 
 if TYPE_CHECKING:  # whoever only predicts waits for no data set, and not for Lightning
     from brainseg.data.cache import Scans
@@ -35,11 +36,13 @@ class Model:
         module: images to logits, in eval mode, on the device to use.
         precision: as of `hardware.resolve`.
         batch_size: slices at a time.
+        windows: of CT, by its own training's patients; None: those of the preprocessing.
     """
 
     module: nn.Module
     precision: str = "32-true"
     batch_size: int = 16
+    windows: Windows | None = None
 
     @torch.inference_mode()
     def probabilities(self, image: Tensor, flips: Sequence[tuple[int, ...]]) -> Tensor:
@@ -100,7 +103,7 @@ def predict(
         models: trained on slices prepared alike; of several, the mean probability is taken.
         volume: all slices of one patient, uint8 [D, H, W, M], the channels as the reader of the
             training has them.
-        preprocessing: that of the training.
+        preprocessing: that of the training, but for the models' own windows.
         tta: average over `FLIPS`.
 
     Returns:
@@ -110,6 +113,9 @@ def predict(
     flips = FLIPS if tta else FLIPS[:1]
     each = []
     for model in models:
+        if model.windows not in (None, preprocessing.windows):
+            preprocessing = replace(preprocessing, windows=model.windows)
+            image, geometry = preprocessing.apply(volume)
         parts = torch.split(image, model.batch_size)
         means = torch.cat([model.probabilities(part, flips).mean(0) for part in parts])
         regions = means.cpu().numpy().swapaxes(0, 1)  # [K, D, h, w]

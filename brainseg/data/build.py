@@ -77,9 +77,9 @@ def build(
     shapes = Counter(filter(None, (reader.shape(patient) for patient in patients)))
     usual = shapes.most_common(1)[0][0] if shapes and reader.same_size else None
     packed = max((-(-height * width // 8) for height, width in shapes), default=0)
-    windows = measure(reader, patients) if preprocessing.intensity == "ct" else None
-    if windows is not None:
-        preprocessing = preprocessing.within(reader, windows)
+    labelled = measure(reader, patients) if preprocessing.intensity == "ct" else None
+    if labelled is not None:
+        reader.windows = labelled.bounds  # type: ignore[attr-defined]
     if isinstance(preprocessing.size, float):
         crop, head = preprocessing.crop, preprocessing.head
         sides = each(lambda p: side(reader, p, crop=crop, head=head), patients, "measuring heads")
@@ -112,7 +112,7 @@ def build(
             skipped=skipped,
             duplicates=_duplicates(records),
             patients=[record.meta for record in records],
-            windows=windows,
+            labelled=labelled,
         )
         writer.finish(meta)
     return meta

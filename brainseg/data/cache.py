@@ -75,11 +75,6 @@ class Scans:
         self._folder: Path | None = None
         self._opened: Opened | None = None
 
-    @property
-    def size(self) -> int:
-        """Height and width of the cached slices."""
-        return self.preprocessing.pixels
-
     def prepare(self) -> None:
         """Open the cache; the first time, check and decode every file.
 
@@ -97,8 +92,10 @@ class Scans:
                 self.reader, self.root, self.preprocessing, skip=skip, cache_dir=self.cache_dir
             )
             self._opened = Opened(store, self._bits)
-            if (windows := store.meta.windows) is not None:
-                self.preprocessing = self.preprocessing.within(self.reader, windows)
+            if (labelled := store.meta.labelled) is not None:
+                self.reader.windows = labelled.bounds  # type: ignore[attr-defined]
+                windows = labelled.windows(labelled.counts)  # until a split is known
+                self.preprocessing = replace(self.preprocessing, windows=windows)
             size, where = store.meta.size, self._opened.orientation
             self.preprocessing = replace(self.preprocessing, size=size, orientation=where)
 
@@ -154,13 +151,9 @@ class Scans:
         """From slice number, row and column to mm, of the patient of slice `row` (`Slices`)."""
         return self._open().affine(row)
 
-    def scale(self, pixels: NDArray[np.uint8], row: int) -> NDArray[np.float32]:
-        """Pixels of slice `row`, `[H, W, all modalities]`, as the network's float32 `[C, H, W]`."""
-        return self.preprocessing.scale(pixels, self.geometry(row))
-
     def image(self, row: int) -> NDArray[np.float32]:
         """The network's input for slice `row`, `[C, size, size]`."""
-        return self.scale(self.images[row], row)
+        return self.preprocessing.scale(self.images[row], self.geometry(row))
 
     def original_masks(self, rows: Rows) -> NDArray[np.bool_]:
         """The masks as they were, `[n, K, height, width]`; of one patient, or of patients alike."""

@@ -109,6 +109,7 @@ class SegmentationDataModule(L.LightningDataModule):
             )
         self.patients: list[str] = [str(name) for name in names]
         self.patient: NDArray[np.int64] = patient.astype(np.int64)
+        _learn_windows(self.scans, members["train"])
         self.members = members
         self.split = split
 
@@ -157,6 +158,14 @@ class SegmentationDataModule(L.LightningDataModule):
             # Of its own, so that loading draws nothing from the stream that dropout draws from.
             generator=torch.Generator().manual_seed(self.seed),
         )
+
+
+def _learn_windows(scans: Scans, patients: list[str]) -> None:
+    """With `intensity=ct`, take window and scale from these patients alone: those that train."""
+    if (labelled := scans.meta.labelled) is not None:
+        windows = labelled.windows(patients)
+        log.info("CT from %s, by the labels of the %d that train", windows, len(patients))
+        scans.preprocessing = replace(scans.preprocessing, windows=windows)
 
 
 def _kept(scans: Scans, rows: NDArray[np.int64]) -> NDArray[np.int64]:

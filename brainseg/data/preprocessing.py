@@ -6,7 +6,7 @@ half that is cached, `scale` what is done when a slice is read, `apply` both.
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +23,6 @@ from brainseg.data.preprocess import (
     undo,
     whole_box,
 )
-from brainseg.data.reader import Reader
 from brainseg.data.window import Windows
 
 if TYPE_CHECKING:
@@ -43,13 +42,13 @@ class Preprocessing:
         crop: whether to cut to the brain's box, else to the smallest square around the image.
         denoise: `none`, `median` or `nlm`.
         intensity: `unit` is 0 to 1; `zscore` is in SD from the mean, by patient and channel; `ct`
-            is in SD from the mean of the data set's labelled voxels (`windows`).
+            is in SD from the mean of the labelled voxels that trained (`windows`).
         channels: which of the volume's channels the network gets, in its order.
         head: how it is found: `otsu` or `power` (`head.foreground`).
         few: nothing is cut of a volume of fewer slices, which do not show how large the head is.
         orientation: where slices, rows and columns ran to in the patients' files, such as SPL (up,
             back, left), each that there was; empty where the files tell none. It changes no pixel.
-        windows: with `ct`, once the scans are read: what became 0 and 255 of each channel, scale.
+        windows: with `ct`, once the scans are read: window and scale of each channel.
 
     Raises:
         ValueError: a value is none of these.
@@ -114,8 +113,7 @@ class Preprocessing:
         crop = self.crop and len(volume) >= self.few
         box = brain_box(foreground(volume, self.head, each)) if crop else whole_box(*shape)
         pixels = np.stack(list(each(fitted, volume)))
-        known = self.windows
-        scale = (known.mean, known.deviation) if known else statistics(pixels, self.head)
+        scale = statistics(pixels, self.head)
         mean, deviation = (np.asarray(numbers, np.float32) for numbers in scale)
         return pixels, Geometry(shape, box, mean, deviation)
 
@@ -135,13 +133,21 @@ class Preprocessing:
 
     def select(self, pixels: Pixels) -> Pixels:
         """The network's channels of one fitted slice [H, W, M], [C, H, W]."""
-        return np.take(pixels.transpose(2, 0, 1), self.channels, axis=0)
+        channels = np.take(pixels.transpose(2, 0, 1), self.channels, axis=0)
+        if self.windows is None:
+            return channels
+        each = zip(self.channels, channels, strict=True)
+        return np.stack([self.windows.cut(number, channel) for number, channel in each])
 
     def levels(self, geometry: Geometry) -> tuple[Floats, Floats]:
         """What `scale` subtracts from the network's channels, then divides them by; [C] each."""
         channels = list(self.channels)
         if self.intensity == "unit":
             return np.zeros(len(channels), np.float32), np.full(len(channels), 255, np.float32)
+        if self.windows is not None:
+            scale = (self.windows.mean, self.windows.deviation)
+            mean, deviation = (np.asarray(each, np.float32)[channels] for each in scale)
+            return mean, deviation
         return geometry.mean[channels], geometry.deviation[channels]
 
     def undo(self, probabilities: Floats, geometry: Geometry) -> Floats:
@@ -158,14 +164,9 @@ class Preprocessing:
     @property
     def cached(self) -> str:
         """What cached pixels depend on; part of the name of their folder."""
-        more = ", intensity='ct'" if self.intensity == "ct" else ""  # others share their pixels
+        more = ", intensity='ct', wide" if self.intensity == "ct" else ""  # others share theirs
         more += f", head={self.head!r}" if self.head != "otsu" else ""  # which came first
         return f"Settings(size={self.size}, denoise={self.denoise!r}, crop={self.crop}{more})"
-
-    def within(self, reader: Reader, windows: Windows) -> "Preprocessing":
-        """The same with windows, by which the reader reads from now on."""
-        reader.windows = windows.bounds  # type: ignore[attr-defined]
-        return replace(self, windows=windows)
 
     def state(self) -> dict[str, Any]:
         """Version and numbers as plain containers, for a checkpoint."""

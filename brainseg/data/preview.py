@@ -53,11 +53,12 @@ def contact_sheet(scans: Scans, augment: Augmentation, *, seed: int = 0) -> Figu
     grid: NDArray[np.object_] = figure.subplots(len(rows), len(columns), squeeze=False)
     for row, axes in zip(rows, grid, strict=True):
         pixels, mask = np.array(scans.images[row]), np.array(scans.masks[row])
-        for axis, image in zip(axes, scans.scale(pixels, row), strict=False):
+        scale, geometry = scans.preprocessing.scale, scans.geometry(row)
+        for axis, image in zip(axes, scale(pixels, geometry), strict=False):
             _show(axis, image, scans.apart(mask))
         for epoch, axis in enumerate(axes[len(scans.modalities) :]):
             moved, moved_mask = transform(augment, pixels, mask, (seed, epoch, row))
-            _show(axis, scans.scale(moved, row)[shown], scans.apart(moved_mask))
+            _show(axis, scale(moved, geometry)[shown], scans.apart(moved_mask))
         known = scans.index.iloc[row]
         label = f"{known['patient'].removeprefix('TCGA_')}\nslice {known['slice']}"
         axes[0].set_ylabel(f"{label}, tumour {known['tumour']} px", fontsize=6)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brainseg.data.window import Windows
+from brainseg.data.window import Labelled
 
 FORMAT = 6  # another one too wherever a reader makes other pixels or masks of the same files
 PIXELS = ("images.u8", "masks.u8", "originals.u1")
@@ -81,7 +81,7 @@ class Meta:
         skipped: Slices and folders that were left out for that.
         duplicates: Pairs of files with the same pixels under two patients.
         patients: In the order of the rows.
-        windows: With `intensity=ct`, as in `window.Windows`; else None.
+        labelled: With `intensity=ct`, what its voxels measure; else None.
     """
 
     source: list[str]
@@ -94,7 +94,7 @@ class Meta:
     skipped: int
     duplicates: list[tuple[str, str]]
     patients: list[PatientMeta]
-    windows: Windows | None = None
+    labelled: Labelled | None = None
 
 
 @dataclass(frozen=True)
@@ -136,8 +136,9 @@ def open_store(folder: Path) -> Store | None:
             raise ValueError("a file is truncated")
         patients = [PatientMeta.from_plain(patient) for patient in raw.pop("patients")]
         pairs = [tuple(pair) for pair in raw.pop("duplicates")]
-        windows = Windows.from_plain(raw.pop("windows"))
-        meta = Meta(**raw, duplicates=pairs, patients=patients, windows=windows)
+        # up to revision c48692f "windows", of the caches of CT, which are not used any more
+        labelled = Labelled.from_plain(raw.pop("labelled", raw.pop("windows", None)))
+        meta = Meta(**raw, duplicates=pairs, patients=patients, labelled=labelled)
     except (OSError, ValueError, TypeError, KeyError) as error:
         if folder.exists():
             log.warning("the cache %s is damaged (%s)", folder, error)

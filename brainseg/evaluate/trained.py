@@ -1,7 +1,7 @@
 """Run folders as evaluate needs them: checked, and ready to predict."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -107,6 +107,14 @@ class Trained:
                 f"{self.folder} was trained on other scans than data.root={chosen['root']} now "
                 "holds; restore them, or score these with --root DIR"
             )
+        if scans.preprocessing.intensity == "ct":
+            if scans.fingerprint != self.fingerprint:
+                raise ValueError(
+                    f"{self.folder} cannot be scored on other CT than that of its training: "
+                    "segment it with python -m brainseg.predict"
+                )
+            windows = Preprocessing.from_state(self.prepared).windows
+            scans.preprocessing = replace(scans.preprocessing, windows=windows)
         return scans
 
     def _elsewhere(self, words: Sequence[str]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """From weights on a disk to a segmenter: run folders, checkpoints, or the published form."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from torch import nn
@@ -39,7 +39,7 @@ def load(weights: Sequence[Path] = (), *, device: str = "auto") -> Segmenter:
     opened = [_open(path) for path in paths]
     first = opened[0]
     for path, each in zip(paths, opened, strict=True):
-        if (each.preprocessing, each.channels) != (first.preprocessing, first.channels):
+        if each.prepared != first.prepared:
             raise ValueError(f"{path} was trained on slices prepared unlike the first's: leave it")
         if (each.regions, each.labels) != (first.regions, first.labels):
             raise ValueError(f"{path} segments other regions than the first: leave it")
@@ -47,7 +47,10 @@ def load(weights: Sequence[Path] = (), *, device: str = "auto") -> Segmenter:
     agreed = {each.habits for each in opened}
     threshold, temperature, tta, least_part = agreed.pop() if len(agreed) == 1 else _OF_A_RUN
     return Segmenter(
-        tuple(Model(each.module, own["precision"]) for each in opened),
+        tuple(
+            Model(each.module, own["precision"], windows=each.preprocessing.windows)
+            for each in opened
+        ),
         first.preprocessing,
         first.channels,
         first.regions,
@@ -74,6 +77,13 @@ class _Weights:
     habits: tuple[float, float, bool, float] = _OF_A_RUN
     known: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     licence: str = ""
+
+    @property
+    def prepared(self) -> tuple[object, ...]:
+        """What all of an ensemble have in common; CT of its folds was cut to each one's own."""
+        windows = self.preprocessing.windows
+        shared = replace(self.preprocessing, windows=None)
+        return shared, windows and windows.bounds, self.channels
 
 
 def _open(path: Path) -> _Weights:

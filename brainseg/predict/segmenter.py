@@ -27,7 +27,7 @@ class Segmenter:
 
     Attributes:
         models: that are averaged.
-        preprocessing: that of their training, which they share.
+        preprocessing: that of their training, which they share but for their windows of CT.
         channels: names of the volume's channels, such as pre, flair, post.
         labels: of each region, in the order in which a label map is painted.
         regions: what is segmented, in the order of the network's channels.

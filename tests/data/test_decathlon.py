@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,14 @@ import brainseg
 from brainseg.config import compose, instantiate
 from brainseg.data.cache import Scans
 from brainseg.data.decathlon import TASKS, Decathlon
-from brainseg.data.window import measure
+from brainseg.data.preprocess import Box, Geometry
+from brainseg.data.preprocessing import Preprocessing
+from brainseg.data.window import Windows, measure
+from brainseg.evaluate.evaluation import evaluate
+from brainseg.evaluate.request import Request
 from brainseg.predict.__main__ import main as predict
+from brainseg.predict.scan import Scan
+from brainseg.training.build import build_data
 from brainseg.training.fit import fit
 from tests.conftest import plain, tiny_cell
 
@@ -154,55 +161,85 @@ def test_the_command_trains_a_task_as_its_option_file_has_it(tmp_path: Path) -> 
 
 
 def ct(root: Path, patients: int = 6) -> Path:
-    """A spleen of 100 to 160 HU in a body of 0 to 40, air of -1000, and one metal voxel."""
+    """Spleens of some 100 to 160 HU in a body of 0 to 40, air of -1000, and one metal voxel."""
     folder = task(root, "Task09_Spleen", patients)
     rng = np.random.default_rng(1)
-    for path in sorted((folder / "imagesTr").iterdir()):
+    for number, path in enumerate(sorted((folder / "imagesTr").iterdir())):
         image = nib.load(path)
         label = np.asarray(nib.load(folder / "labelsTr" / path.name).dataobj)
         values = np.full(image.shape, -1000.0)
         values[4:-4, 4:-4] = rng.uniform(0, 40, values[4:-4, 4:-4].shape)
-        values[label > 0] = rng.uniform(100, 160, int((label > 0).sum()))
+        values[label > 0] = rng.uniform(100, 160, int((label > 0).sum())) + 5 * number
         values[20, 20, 2] = 3000
         nib.save(nib.Nifti1Image(values.astype(np.int16), image.affine), path)
     return folder
 
 
-def test_the_window_of_ct_is_that_of_the_labelled_voxels_of_all(tmp_path: Path) -> None:
-    folder = ct(tmp_path)
-    words = ["data=decathlon", "data.reader.task=Task09_Spleen", f"data.root={tmp_path}"]
-    words += ["data.size=32", f"data.cache_dir={tmp_path / 'cache'}"]
-    scans: Scans = instantiate(compose([*words, "data.intensity=ct"]).data)
-    scans.prepare()
-    hu = [
-        np.asarray(nib.load(path).dataobj)[np.asarray(nib.load(label).dataobj) > 0]
-        for path, label in zip(
-            sorted((folder / "imagesTr").iterdir()),
-            sorted((folder / "labelsTr").iterdir()),
-            strict=True,
+def labelled(folder: Path, names: Collection[str]) -> "np.ndarray[Any, Any]":
+    """The HU of some patients' labelled voxels."""
+    each = []
+    for name in names:
+        image, label = (
+            nib.load(folder / kind / f"{name}.nii.gz") for kind in ("imagesTr", "labelsTr")
         )
-    ]
-    low, high = np.percentile(np.concatenate(hu), (0.5, 99.5))
-    windows = scans.preprocessing.windows
-    assert windows is not None
-    assert windows.bounds[0] == pytest.approx((low, high), abs=0.6)
-    scaled = (np.concatenate(hu).clip(low, high) - low) * 255 / (high - low)
-    assert windows.mean[0] == pytest.approx(scaled.mean(), rel=0.02)
-    patient = scans.reader.find(scans.root).patients[0]
-    images, masks, *_ = scans.reader.read(patient)
-    assert (images[masks == 0].min(), images[masks == 0].max()) == (0, 255)  # air, and metal
-    assert 20 < images[masks > 0].mean() < 235
-    level = {tuple(scans.geometry(row).mean) for row in range(0, len(scans.index), 5)}
-    assert len(level) == 1  # of every patient
-    again = Scans(Decathlon(task="Task09_Spleen"), root=tmp_path, size=32, intensity="ct")
-    again.cache_dir = tmp_path / "cache"
+        each.append(np.asarray(image.dataobj)[np.asarray(label.dataobj) > 0])
+    return np.concatenate(each)
+
+
+def of_ct(tmp_path: Path, *more: str) -> dict[str, Any]:
+    words = ["data=decathlon", "data.reader.task=Task09_Spleen", f"data.root={tmp_path}"]
+    words += ["data.size=32", f"data.cache_dir={tmp_path / 'cache'}", "data.intensity=ct", *more]
+    return plain(compose(words))
+
+
+def test_the_window_of_ct_is_that_of_the_labelled_voxels_that_train(tmp_path: Path) -> None:
+    folder = ct(tmp_path, patients=12)
+    for fold in (0, 1):
+        config = of_ct(tmp_path, f"split.fold={fold}", "batch_size=2")
+        data = build_data(config)
+        data.setup()
+        hu = labelled(folder, data.members["train"])
+        low, high = np.percentile(hu, (0.5, 99.5))
+        windows = data.scans.preprocessing.windows
+        assert windows is not None
+        assert [float(word) for word in str(windows).split(" to ")] == pytest.approx(
+            [low, high], abs=0.6
+        )
+        scaled = (hu.clip(low, high) - low) * 255 / (high - low)
+        assert windows.mean[0] == pytest.approx(scaled.mean(), rel=0.02)
+        assert windows.deviation[0] == pytest.approx(scaled.std(), rel=0.02)
+        row = int(data.scans.index["tumour"].argmax())
+        image, mask = data.scans.image(row), data.scans.masks[row] > 0
+        least, most = ((x - windows.mean[0]) / windows.deviation[0] for x in (0, 255))
+        assert image.min() == pytest.approx(least)  # air
+        assert image.max() <= most + 1e-6
+        assert abs(image[0][mask].mean()) < 2
+        batch = data.on_after_batch_transfer(next(iter(data.loader("test"))), 0)
+        expected = data.scans.image(int(batch["row"][0]))
+        np.testing.assert_allclose(batch["image"][0], expected, atol=1e-6)
+
+
+def test_the_cache_of_ct_serves_every_split_and_no_other_intensity(tmp_path: Path) -> None:
+    ct(tmp_path)
+    scans: Scans = instantiate(of_ct(tmp_path)["data"])
+    scans.prepare()
+    again: Scans = instantiate(of_ct(tmp_path, "split.fold=1")["data"])
     again.prepare()
     assert again.preprocessing == scans.preprocessing
-    plainly: Scans = instantiate(compose(words).data)
+    assert len(list((tmp_path / "cache").glob("decathlon-*/meta.json"))) == 1
+    plainly: Scans = instantiate(of_ct(tmp_path, "data.intensity=zscore")["data"])
     plainly.prepare()
     assert plainly.fingerprint != scans.fingerprint  # other bytes, and a cache of their own
     with pytest.raises(ValueError, match="wants volumes of CT, which Phantom has none of"):
         instantiate(compose(["data=phantom", "data.intensity=ct"]).data).prepare()
+
+
+def test_weights_with_the_window_of_earlier_revisions_see_what_they_saw() -> None:
+    known = Windows.from_plain({"bounds": [[0, 100]], "mean": [100.0], "deviation": [10.0]})
+    pixels = np.arange(256, dtype=np.uint8).reshape(16, 16, 1)
+    geometry = Geometry((16, 16), Box(0, 0, 16), np.zeros(1), np.ones(1))
+    found = Preprocessing(16, False, "none", "ct", (0,), windows=known).scale(pixels, geometry)
+    np.testing.assert_allclose(found[0], (pixels[..., 0] - 100.0) / 10, rtol=1e-6)
 
 
 def test_what_is_not_finite_is_no_part_of_a_window(tmp_path: Path) -> None:
@@ -217,25 +254,44 @@ def test_what_is_not_finite_is_no_part_of_a_window(tmp_path: Path) -> None:
     assert np.isfinite(measure(reader, patients).bounds).all()
     with pytest.raises(ValueError, match=r"data.intensity=ct; no voxel is labelled"):
         measure(reader, [])
+    with pytest.raises(ValueError, match=r"data.intensity=ct; none of 1 patients has a label"):
+        measure(reader, patients).windows(["case_000"])
 
 
 def test_a_new_ct_is_read_by_the_window_of_the_training(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = ct(tmp_path / "scans", patients=8)
-    words = ["data=decathlon", "data.reader.task=Task09_Spleen", f"data.root={tmp_path / 'scans'}"]
-    words += ["data.size=32", f"data.cache_dir={tmp_path / 'cache'}", "data.intensity=ct"]
     cell = tiny_cell(tmp_path / "run", "epochs=8", "optimizer.lr=5e-3", "augment=geometric")
-    cell.config["data"] = plain(compose(words))["data"]
+    cell.config["data"] = of_ct(tmp_path / "scans")["data"]
     fit(cell, title="run")
     segmenter = brainseg.load(tmp_path / "run")
-    scans: Scans = instantiate(cell.config["data"])
-    scans.prepare()
-    assert segmenter.preprocessing == scans.preprocessing
+    data = build_data(cell.config)
+    data.setup()
+    assert segmenter.preprocessing == data.scans.preprocessing
+    evaluate(Request((tmp_path / "run",), out=tmp_path / "card"))
+    own = pd.read_csv(tmp_path / "run/patients.csv").query("checkpoint=='best' and split=='test'")
+    card = pd.read_csv(tmp_path / "card/patients.csv")
+    np.testing.assert_array_equal(card["dice"], own["dice"])
+    again = tiny_cell(tmp_path / "again", "epochs=1", "split.fold=1")
+    again.config["data"] = cell.config["data"]
+    fit(again, title="again")
+    both = [brainseg.load(tmp_path / name) for name in ("run", "again")]
+    windows = {each.preprocessing.windows for each in both}
+    assert len(windows) == 2  # of other patients
+    reader = data.scans.reader
+    scan = reader.find(data.scans.root).patients[0]
+    volume = Scan("a", {"ct": reader.read(scan).images[..., 0]}, {}, main="ct")
+    mean = np.mean([each.probabilities(volume) for each in both], axis=0)
+    together = brainseg.load([tmp_path / "run", tmp_path / "again"])
+    np.testing.assert_allclose(together.probabilities(volume), mean, atol=1e-6)
+    others = ct(tmp_path / "others", patients=3)
+    with pytest.raises(ValueError, match=r"cannot be scored on other CT.*brainseg\.predict"):
+        evaluate(Request((tmp_path / "run",), "all", root=others, out=tmp_path / "other"))
     path = folder / "imagesTr" / "case_000.nii.gz"
     out = tmp_path / "masks"
     assert predict([str(path), "--weights", str(tmp_path / "run"), "--out", str(out)]) == 0
-    low, high = scans.preprocessing.windows.bounds[0]  # type: ignore[union-attr]
+    low, high = segmenter.preprocessing.windows.bounds[0]  # type: ignore[union-attr]
     assert f"case_000.nii.gz: {low:g} to {high:g} became 0 to 255" in capsys.readouterr().out
     found = np.asarray(nib.load(out / "case_000_mask.nii.gz").dataobj) > 0
     target = np.asarray(nib.load(folder / "labelsTr" / "case_000.nii.gz").dataobj) > 0

@@ -46,7 +46,7 @@ def test_auto_is_half_of_each_image_and_what_was_chosen_is_said_at_every_start(
         scans = Scans(LGG(), root=root, size="auto", cache_dir=tmp_path)
         scans.prepare()
         assert scans.images.shape[1:3] == (wanted, wanted)
-        assert scans.preprocessing.size == scans.size == wanted
+        assert scans.preprocessing.size == scans.preprocessing.pixels == wanted
         assert f"data.size=0.5 is {wanted} px: images have {height} to {height}" in caplog.text
     assert Preprocessing.from_state(scans.preprocessing.state()).size == wanted
 
@@ -59,7 +59,7 @@ def test_cropped_heads_are_measured_by_what_is_cut_out(
     scans = Scans(LGG(), root=root, size=1.0, crop=True, cache_dir=tmp_path)
     scans.prepare()
     side = scans.geometry(0).box.side
-    assert scans.size == -(-side // 16) * 16
+    assert scans.preprocessing.pixels == -(-side // 16) * 16
     assert f"heads have {side} to {side} px" in caplog.text
 
 

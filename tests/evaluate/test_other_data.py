@@ -65,7 +65,7 @@ def test_the_other_scans_are_prepared_as_the_runs_own_and_named_by_sequence(
     run = open_run(lgg)
     scans: Scans = run.scans(data=OTHER)
     assert scans.modalities == ("flair",)
-    assert scans.size == 32  # the run's, not 96
+    assert scans.preprocessing.pixels == 32  # the run's, not 96
     assert scans.preprocessing.head == "power"  # likewise
     patient = scans.reader.find(None).patients[0]
     images, masks, *_ = scans.reader.read(patient)

@@ -89,7 +89,7 @@ def test_predictions_and_panels_have_a_mask_a_region(sweep: Path, scans: Scans) 
 
 
 def test_a_region_alone_is_what_it_is_among_others(scans: Scans) -> None:
-    alone = Scans(scans.reader, regions=["tc"], size=scans.size)
+    alone = Scans(scans.reader, regions=["tc"], size=scans.preprocessing.pixels)
     alone.prepare()
     assert alone.index["tumour"].sum() < scans.index["tumour"].sum()
     rows = np.arange(8)
