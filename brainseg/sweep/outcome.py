@@ -24,6 +24,7 @@ def interrupted(stop: BaseException, resume: str) -> NoReturn:
     """Print the command that resumes, deaf to further signals, and exit with 130 or 143."""
     for sign in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sign, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's raises for a loader that was ended too
     # a sweep says it for its cells
     level = logging.DEBUG if multiprocessing.parent_process() else logging.WARNING
     log.log(level, "interrupted; the epoch under way is lost; resume with: %s", resume)
