@@ -27,7 +27,8 @@ def apart(makers: Mapping[str, Make]) -> Iterator[dict[str, Contender]]:
 
 class _Remote:
     def __init__(self, make: Make) -> None:
-        context = multiprocessing.get_context("spawn")
+        context = multiprocessing.get_context("forkserver")  # which has torch imported, no more
+        context.set_forkserver_preload(["benchmarks.step", "benchmarks.peers"])
         self.connection, other = context.Pipe()
         self.process = context.Process(target=_serve, args=(other, make))
         self.process.start()

@@ -10,7 +10,7 @@ from statistics import mean
 
 from benchmarks.row import Row, at_least
 from benchmarks.scale import Scale
-from benchmarks.start import environment, run
+from benchmarks.start import environment, warm
 
 
 def rows(scale: Scale) -> Iterator[Row]:
@@ -20,7 +20,7 @@ def rows(scale: Scale) -> Iterator[Row]:
     words += [f"data.size={size}", "model.net.width=16", f"epochs={epochs}"]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        run(folder, "warm", [*words, "epochs=1"])
+        warm(folder, words)
         for number in range(1, most + 1):
             ours = _at_once(folder, f"ours{number}", words, number, {})
             one = _at_once(folder, f"one{number}", words, number, {"OMP_NUM_THREADS": "1"})

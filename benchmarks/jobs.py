@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmarks.row import Row, at_most
 from benchmarks.scale import Scale
-from benchmarks.start import WORDS, run
+from benchmarks.start import WORDS, run, warm
 
 SMALL = (
     *(word for word in WORDS if word.startswith(("data", "+data"))),
@@ -21,7 +21,7 @@ def rows(scale: Scale) -> Iterator[Row]:
     words = ["-m", "brainseg.train", "-m", f"seed={seeds}", f"epochs={epochs}", *SMALL]
     both: dict[int, list[float]] = {1: [], 2: []}
     with tempfile.TemporaryDirectory() as name:
-        run(Path(name), "warm", ["-m", "brainseg.train", "epochs=1", *SMALL])
+        warm(Path(name), SMALL)
         for turn in range(turns):
             for jobs, seconds in both.items():
                 _, taken = run(Path(name), f"jobs{jobs}-{turn}", [*words, f"jobs={jobs}"])

@@ -12,7 +12,7 @@ import torch
 from benchmarks.inputs import data_words
 from benchmarks.row import Row
 from benchmarks.scale import Scale
-from benchmarks.start import run
+from benchmarks.start import run, warm
 
 OURS = ["data.crop=true", "data.size=auto"]
 PLAIN = ["trainer.precision=32-true", "augment=none", "sampler=uniform"]
@@ -34,8 +34,8 @@ def rows(scale: Scale) -> Iterator[Row]:
     recipes = {"ours": OURS, "plain": [*PLAIN, f"data.size={case.size}"]}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for which, words in recipes.items():  # building the caches is no part of the time
-            run(folder, f"warm-{which}", [*common, *words, "epochs=1"])
+        for words in recipes.values():  # building the caches is no part of the time
+            warm(folder, [*common, *words])
         train = partial(_train, folder, common, max(scale.quality))
         with ThreadPoolExecutor(1 if torch.cuda.is_available() else 2) as pool:
             ours, plain = pool.map(train, recipes, recipes.values())

@@ -82,7 +82,7 @@ FULL = Scale(
 )
 ON_GPU = replace(FULL, cases=(Case(32, 256, steps=50, rounds=9, goal=4.0, seconds=10),))
 QUICK = Scale(
-    cases=(Case(8, 32, steps=2, rounds=1, goal=1.0, patients=8, depth=2),),
+    cases=(Case(8, 32, steps=2, rounds=1, goal=1.0, patients=8, depth=2, batch=4),),
     rounds=1,
     starts=1,
     cells=2,

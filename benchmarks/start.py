@@ -12,9 +12,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 from benchmarks.row import Row, at_most
 from benchmarks.scale import Scale
+from brainseg.config import compose, instantiate
+from brainseg.data.cache import Scans
 
 ROOT = Path(__file__).resolve().parent.parent  # runs import `benchmarks.stamp` from here
 IMPORTS = "import torch, lightning, albumentations"
@@ -54,7 +57,7 @@ def rows(scale: Scale) -> Iterator[Row]:
     sweeps: list[Sweep] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        run(folder, "warm", ["-m", "brainseg.train", *WORDS])
+        warm(folder, WORDS)
         for turn in range(scale.starts):
             imports.append(run(folder, f"imports{turn}", ["-c", IMPORTS])[1])
             runs.append(_single(folder, f"run{turn}"))
@@ -88,6 +91,13 @@ def _sweep(folder: Path, name: str, cells: int) -> Sweep:
         further=[stamps[k] - ends[k - 1] for k in further],
         beside=[ends[k] - ends[k - 1] - spent[k]["epochs"] - spent[k]["scoring"] for k in further],
     )
+
+
+def warm(folder: Path, words: Sequence[str]) -> None:
+    """Draw and decode the scans of a command in `folder`, so that it finds its cache."""
+    with patch.dict(os.environ, environment(folder)):
+        scans: Scans = instantiate(compose([w for w in words if w.startswith("data")]).data)
+        scans.prepare()
 
 
 def run(

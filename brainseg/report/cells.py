@@ -77,4 +77,4 @@ class Result:
         """A score of each patient, the mean over its regions; empty where the split has none."""
         table = self.patients
         chosen = table[(table["checkpoint"] == which) & (table["split"] == part)]
-        return chosen.astype({name: float}).groupby("patient", sort=False)[name].mean()
+        return chosen[name].astype(float).groupby(chosen["patient"], sort=False).mean()

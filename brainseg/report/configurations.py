@@ -1,5 +1,6 @@
 """Configurations: the cells that differ in seed and fold alone, pooled."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -172,11 +173,10 @@ def _order(each: Configuration) -> tuple[float, float]:
 def _refuse_twice(configuration: Configuration) -> None:
     for seed in configuration.seeds if not configuration.leaky else []:
         of_seed = [result for result in configuration.results if result.seed == seed]
-        tested = pd.concat([result.by_patient() for result in of_seed])
-        if tested.index.has_duplicates:
-            twice = tested.index[tested.index.duplicated()][0]
+        tested = Counter(name for result in of_seed for name in result.members["test"])
+        if twice := [name for name, count in tested.items() if count > 1]:
             names = ", ".join(result.name for result in of_seed)
             raise ValueError(
-                f"patient {twice} is tested by more than one of {names}; folds of one split.folds "
-                "and split.seed test each patient once: report over those alone"
+                f"patient {twice[0]} is tested by more than one of {names}; folds of one "
+                "split.folds and split.seed test each patient once: report over those alone"
             )

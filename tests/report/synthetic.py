@@ -149,16 +149,11 @@ def _config(levels: Mapping[str, Any]) -> dict[str, Any]:
 
 def _patients(which: str, part: str, who: list[str], dice: Any) -> pd.DataFrame:
     count = len(who)
-    table = pd.DataFrame({"checkpoint": which, "split": part, "patient": who})
-    table["institution"] = ["AB"[n % 2] for n in range(count)]
-    table["slices"] = 20
-    table["target"] = [100 * (n + 1) for n in range(count)]
-    table["pixels"] = 100_000
-    table["dice"] = dice
-    table["iou"] = dice / (2 - dice)
-    table["precision"] = table["recall"] = dice
-    table["accuracy"] = 0.99
-    return table
+    same = {"checkpoint": which, "split": part, "patient": who}
+    same |= {"institution": ["AB"[n % 2] for n in range(count)], "slices": 20}
+    same |= {"target": [100 * (n + 1) for n in range(count)], "pixels": 100_000}
+    scores = {"dice": dice, "iou": dice / (2 - dice), "precision": dice, "recall": dice}
+    return pd.DataFrame(same | scores | {"accuracy": 0.99})
 
 
 def _history(config: Mapping[str, Any]) -> pd.DataFrame:
