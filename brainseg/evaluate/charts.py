@@ -52,7 +52,9 @@ def dice_by_size(patients: pd.DataFrame) -> Figure:
     axis.xaxis.set_major_formatter(EngFormatter())
     axis.set(xlabel="tumour, pixels of all slices", ylabel="Dice", ylim=(-0.02, 1.02))
     axis.set_title("Dice by patient against tumour size")
-    axis.figure.legend(title="institution (patients)", loc="outside lower center", ncols=6)
+    axis.figure.legend(
+        title="institution (patients)", loc="outside lower center", ncols=4, frameon=False
+    )
     return figure
 
 

@@ -52,15 +52,22 @@ def opened(request: Request) -> list[Opened]:
     folds = by_fold(runs, request.split, elsewhere=request.elsewhere)
     if len(folds) > 1:
         log.info("%d folds: each patient is scored by the network that tested it", len(folds))
-    found = [_opened(fold, request) for fold in folds]
+    known: dict[str, Scans] = {}
+    found = [_opened(fold, request, known) for fold in folds]
     refuse_other_slices([scans for each in found for scans in each.scans])
     return found
 
 
-def _opened(runs: list[Trained], request: Request) -> Opened:
-    scans = [
-        run.scans(request.root, data=request.data, skip_faulty=request.skip_faulty) for run in runs
-    ]
+def _opened(runs: list[Trained], request: Request, known: dict[str, Scans]) -> Opened:
+    scans = []
+    for run in runs:
+        # with CT, each fold has windows of its own
+        alike = str((run.config["data"], run.prepared, run.fingerprint))
+        if alike not in known:
+            known[alike] = run.scans(
+                request.root, data=request.data, skip_faulty=request.skip_faulty
+            )
+        scans.append(known[alike])
     # the same scans may lie under another root
     own = not request.elsewhere or scans[0].fingerprint == runs[0].fingerprint
     rows = select(
