@@ -189,4 +189,7 @@ class Preprocessing:
         if values.pop("copies", "otsu") != "otsu":
             raise ValueError("weights of revision fe7d797 or before; export them again")
         values |= {key: tuple(values[key]) for key in ("channels", "orientation")}
-        return cls(**values | {"windows": Windows.from_plain(values.get("windows"))})
+        windows = Windows.from_plain(values.get("windows"))
+        if values.get("intensity") == "ct" and max(values["channels"]) >= len(windows or ()):
+            raise ValueError("intensity ct without the windows of its channels")
+        return cls(**values | {"windows": windows})

@@ -33,12 +33,23 @@ class Windows:
         inner: the bytes that become 0 and 255 of the network's; none: up to revision c48692f.
         mean: of the labelled voxels, in these.
         deviation: the standard deviation, likewise.
+
+    Raises:
+        ValueError: they are not as many, not rising, or not finite.
     """
 
     bounds: tuple[tuple[float, float], ...]
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
     inner: tuple[tuple[int, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        counts = {len(each) for each in (self.bounds, self.mean, self.deviation)}
+        counts |= {len(self.inner)} if self.inner else set()
+        sound = len(counts) == 1 and all(0 <= low < high <= 255 for low, high in self.inner)
+        sound &= all(low < high for low, high in self.bounds) and min(self.deviation, default=0) > 0
+        if not (sound and np.isfinite([*self.mean, *self.deviation, *sum(self.bounds, ())]).all()):
+            raise ValueError(f"no windows of CT: {self.bounds} {self.inner}")
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any] | None) -> "Windows | None":
@@ -48,6 +59,9 @@ class Windows:
         bounds = tuple((float(low), float(high)) for low, high in plain["bounds"])
         inner = tuple((int(low), int(high)) for low, high in plain.get("inner", ()))
         return cls(bounds, tuple(plain["mean"]), tuple(plain["deviation"]), inner)
+
+    def __len__(self) -> int:
+        return len(self.bounds)
 
     def __str__(self) -> str:
         """The values that become 0 and 255 of the network's bytes, of each channel."""

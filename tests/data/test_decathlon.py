@@ -242,6 +242,32 @@ def test_weights_with_the_window_of_earlier_revisions_see_what_they_saw() -> Non
     np.testing.assert_allclose(found[0], (pixels[..., 0] - 100.0) / 10, rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("inner", [[0, 300]]),
+        ("inner", [[9, 9]]),
+        ("inner", [[0, 9], [0, 9]]),
+        ("mean", [float("nan")]),
+        ("deviation", [0.0]),
+        ("deviation", []),
+        ("bounds", [[5, 5]]),
+        ("windows", None),
+        ("channels", [1]),
+    ],
+)
+def test_windows_that_are_none_are_refused_when_they_are_read(key: str, value: object) -> None:
+    windows = Windows(((0, 100),), (120.0,), (30.0,), ((10, 200),))
+    state = Preprocessing(32, False, "none", "ct", (0,), windows=windows).state()
+    assert Preprocessing.from_state(state).windows == windows
+    with pytest.raises(ValueError, match="windows of"):
+        Preprocessing.from_state(
+            state | {key: value}
+            if key in state
+            else state | {"windows": state["windows"] | {key: value}}
+        )
+
+
 def test_what_is_not_finite_is_no_part_of_a_window(tmp_path: Path) -> None:
     folder = ct(tmp_path)
     path = sorted((folder / "imagesTr").iterdir())[0]
