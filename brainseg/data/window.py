@@ -65,9 +65,10 @@ class Windows:
 
     def __str__(self) -> str:
         """The values that become 0 and 255 of the network's bytes, of each channel."""
+        inner = self.inner or ((0, 255),) * len(self)
         each = [
             f"{low + start * (high - low) / 255:.4g} to {low + end * (high - low) / 255:.4g}"
-            for (low, high), (start, end) in zip(self.bounds, self.inner, strict=True)
+            for (low, high), (start, end) in zip(self.bounds, inner, strict=True)
         ]
         return ", ".join(each)
 

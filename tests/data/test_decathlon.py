@@ -236,6 +236,7 @@ def test_the_cache_of_ct_serves_every_split_and_no_other_intensity(tmp_path: Pat
 
 def test_weights_with_the_window_of_earlier_revisions_see_what_they_saw() -> None:
     known = Windows.from_plain({"bounds": [[0, 100]], "mean": [100.0], "deviation": [10.0]})
+    assert str(known) == "0 to 100"
     pixels = np.arange(256, dtype=np.uint8).reshape(16, 16, 1)
     geometry = Geometry((16, 16), Box(0, 0, 16), np.zeros(1), np.ones(1))
     found = Preprocessing(16, False, "none", "ct", (0,), windows=known).scale(pixels, geometry)
@@ -318,7 +319,9 @@ def test_a_new_ct_is_read_by_the_window_of_the_training(
     out = tmp_path / "masks"
     assert predict([str(path), "--weights", str(tmp_path / "run"), "--out", str(out)]) == 0
     low, high = segmenter.preprocessing.windows.bounds[0]  # type: ignore[union-attr]
-    assert f"case_000.nii.gz: {low:g} to {high:g} became 0 to 255" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"case_000.nii.gz: {low:g} to {high:g} became 0 to 255" in said
+    assert f"of CT the network sees {segmenter.preprocessing.windows}" in said
     found = np.asarray(nib.load(out / "case_000_mask.nii.gz").dataobj) > 0
     target = np.asarray(nib.load(folder / "labelsTr" / "case_000.nii.gz").dataobj) > 0
     assert 2 * (found & target).sum() / (found.sum() + target.sum()) > 0.5
