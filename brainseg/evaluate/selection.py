@@ -59,9 +59,8 @@ def by_fold(runs: Sequence[Trained], split: str, *, elsewhere: bool) -> list[lis
         for first, second in combinations(runs, 2):
             if why := _no_folds(first, second, split, elsewhere=elsewhere):
                 raise ValueError(
-                    f"{first.folder} and {second.folder} were split differently, and {why}; give "
-                    "the folds of one recipe with --split test, or score an ensemble on others "
-                    "with --root DIR --split all"
+                    f"{first.folder} and {second.folder} {why}; give the folds of one recipe with "
+                    "--split test, or score an ensemble on others with --root DIR --split all"
                 )
     return found
 
@@ -161,13 +160,13 @@ def _no_folds(first: Trained, second: Trained, split: str, *, elsewhere: bool) -
         if not each.startswith(("split.", "seed:"))
     ]
     if other:
-        return f"they differ in more than that ({other[0]})"
+        return f"differ in more than split and seed ({other[0]})"
     if _split(first) == _split(second):
         return ""
     if elsewhere or split != "test" or first.leaky or second.leaky:
-        return "each has seen patients that the other is scored on"
+        return "were split differently, and each has seen patients that the other is scored on"
     both = sorted(set(first.members["test"]) & set(second.members["test"]))
-    return f"both test {both[0]}" if both else ""
+    return f"were split differently, and both test {both[0]}" if both else ""
 
 
 def _split(run: Trained) -> tuple[object, ...]:

@@ -162,8 +162,8 @@ def _case(
 def _segment(case: Case, segmenter: Segmenter, options: argparse.Namespace) -> dict[str, Any]:
     scan = case.read().known_as(segmenter.channels)
     scan.notes.extend(unlike(scan, segmenter.known))
-    if (windows := segmenter.preprocessing.windows) is not None:  # those of files are wider
-        scan.notes.append(f"of CT the network sees {windows}")
+    if windows := dict.fromkeys(str(m.windows) for m in segmenter.models if m.windows):
+        scan.notes.append(f"of CT the network sees {'; '.join(windows)}")  # a file has more
     known = segmenter.preprocessing.orientation
     if scan.orientation and known and scan.orientation not in known:
         trained = ", ".join(known)

@@ -124,7 +124,7 @@ def test_runs_of_different_splits_are_refused(
     run: Path, train: Train, capsys: pytest.CaptureFixture[str], strangers: Path, tmp_path: Path
 ) -> None:
     other = train("split.seed=1", "epochs=1")
-    assert "split differently" in refused(capsys, run, other)
+    assert "differ in more than split and seed (epochs: 4 -> 1)" in refused(capsys, run, other)
     out = tmp_path / "out"
     words = [run, other, "--root", strangers, "--split", "all", "--out", out]
     assert command.main([str(word) for word in words]) == 0

@@ -99,7 +99,7 @@ def test_folds_of_one_recipe_and_their_seeds_are_told_apart() -> None:
     again = trained(seed=1)
     assert by_fold([one, two, again], "test", elsewhere=False) == [[one, again], [two]]
     other = trained(FOLD, seed=0, norm={"groups": 4})
-    with pytest.raises(ValueError, match=r"they differ in more than that \(norm.groups"):
+    with pytest.raises(ValueError, match=r"run differ in more than split and seed \(norm.groups"):
         by_fold([one, two, other], "test", elsewhere=False)
 
 
