@@ -4,10 +4,12 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 from brainseg.config import CONF
 from tests.predict.conftest import head, write_nifti
@@ -31,6 +33,12 @@ def test_the_process_that_owns_a_sweep_imports_no_torch(tmp_path: Path) -> None:
 def test_albumentations_is_kept_from_the_network(tmp_path: Path) -> None:
     code = "import brainseg, os; print(os.environ['NO_ALBUMENTATIONS_UPDATE'])"
     assert python(code, tmp_path) == "1"
+
+
+def test_what_is_cited_is_the_version_that_is_here() -> None:
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert (cited["version"], cited["license"]) == (project["version"], project["license"])
 
 
 @pytest.mark.slow

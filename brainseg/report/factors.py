@@ -32,7 +32,7 @@ def levels(results: Sequence[Result]) -> list[Levels]:
     for group in groups:
         columns[group] = [result.choices.get(group, _ABSENT) for result in results]
     for key in own:
-        columns[key] = [_text(each.get(key, _ABSENT)) for each in settings]
+        columns[key] = [text(each.get(key, _ABSENT)) for each in settings]
     ordered = sorted(columns, key=lambda name: (_rank(name), name))
     return [{name: columns[name][n] for name in ordered} for n in range(len(results))]
 
@@ -67,7 +67,7 @@ def _settings(result: Result) -> dict[str, Any]:
 
 def _varied(settings: Sequence[dict[str, Any]]) -> list[str]:
     keys = sorted(set().union(*settings))
-    return [key for key in keys if len({_text(each.get(key, _ABSENT)) for each in settings}) > 1]
+    return [key for key in keys if len({text(each.get(key, _ABSENT)) for each in settings}) > 1]
 
 
 def _varies_within(
@@ -79,7 +79,7 @@ def _varies_within(
         return True
     values: dict[str, set[str]] = {}
     for result, each in zip(results, settings, strict=True):
-        values.setdefault(result.choices.get(group, _ABSENT), set()).add(_text(each.get(key)))
+        values.setdefault(result.choices.get(group, _ABSENT), set()).add(text(each.get(key)))
     return any(len(found) > 1 for found in values.values())
 
 
@@ -87,7 +87,8 @@ def _rank(name: str) -> int:
     return _FIRST.index(name) if name in _FIRST else len(_FIRST)
 
 
-def _text(value: Any) -> str:
+def text(value: Any) -> str:
+    """A setting as a level: the shortest form of a number that is it."""
     if not isinstance(value, float):
         return str(value)
     short = f"{value:g}"

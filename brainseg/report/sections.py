@@ -9,6 +9,7 @@ from brainseg.report.content import Content, Picture, Section
 from brainseg.report.curves import flattening, stopped
 from brainseg.report.findings import findings
 from brainseg.report.leaderboard import leaderboard, spreads
+from brainseg.report.methods import methods
 from brainseg.report.patients import hard, regions, subgroups
 from brainseg.report.rates import RATE
 from brainseg.report.study import Study
@@ -23,6 +24,7 @@ def content(study: Study) -> Content:
         _rates(study),
         _epochs(study),
         _patients(study),
+        Section("Methods, for a paper", methods(study)),
     ]
     if study.found.absent:
         absent = tables.absent(study.found.absent)
