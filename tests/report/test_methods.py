@@ -1,4 +1,6 @@
+from copy import deepcopy
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import pytest
@@ -20,13 +22,18 @@ OPTIONS = [
 DICE = {part: [0.5, 0.6, 0.7, 0.8, 0.6, 0.7] for part in ("train", "val", "test")}
 
 
+@cache
+def composed(*words: str) -> dict[str, Any]:
+    return plain(compose(words))
+
+
 def said(*results: Result) -> str:
     return "\n".join(methods.methods(study(Found(list(results)))))
 
 
 def real(*words: str, **levels: Any) -> Result:
     """A cell with a configuration as it is composed, and the option of each group."""
-    config = plain(compose(words))
+    config = deepcopy(composed(*words))
     chosen = dict(word.split("=") for word in words)
     choices = {group: "default" for group in config if isinstance(config[group], dict)} | chosen
     return replace(result(levels, DICE), config=config | levels, choices=choices)
@@ -57,7 +64,7 @@ def test_what_is_off_is_left_out() -> None:
 def test_every_source_is_of_something_that_an_option_builds() -> None:
     built = set[str]()
     for option in OPTIONS:
-        config = identity(plain(compose([option])))
+        config = identity(composed(option))
         built |= {str(value) for key, value in config.items() if key.endswith("_target_")}
     assert set(methods.SOURCES) <= built
 
