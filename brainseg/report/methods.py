@@ -1,4 +1,4 @@
-"""How the judged cells were trained and compared, whole, for the methods section of a paper."""
+"""How the judged cells were trained and compared, for the methods section of a paper."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -71,6 +71,9 @@ def _patients(one: Result) -> str:
         )
         if data.get(key)
     ]
+    if "missing" in one.patients:
+        lacking = one.patients[one.patients["missing"].fillna("") != ""]["patient"].nunique()
+        told += [f"{lacking} with a sequence missing, where another stands in"] if lacking else []
     return ", ".join(told)
 
 

@@ -93,6 +93,15 @@ def test_seeds_are_named_where_there_are_several() -> None:
     assert "Satterthwaite" in two
 
 
+def test_patients_that_lack_a_sequence_are_counted_once() -> None:
+    cell = real("data=lgg")
+    assert "missing" not in said(cell)
+    table = cell.patients
+    lacking = table["patient"].isin(["P_test_01", "P_val_02"]).map({True: "post", False: None})
+    text = said(replace(cell, patients=table.assign(missing=lacking)))
+    assert "2 with a sequence missing, where another stands in" in text
+
+
 def test_a_configuration_alone_is_not_tested() -> None:
     assert "Wilcoxon" not in said(*sweep({"norm": ["batch"]}))
 
