@@ -1,6 +1,6 @@
 """What a reader must know before believing a number: one plain sentence each."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from brainseg.report.cells import Result
 from brainseg.report.study import Study
@@ -29,6 +29,7 @@ def caveats(study: Study) -> list[str]:
             "LEAKY split: slices of one patient are on both sides. Its scores say nothing of "
             "patients that the network has not seen."
         )
+    said += _nothing_found(results)
     said += _seeds(study)
     if any(each.best.empty for each in study.configurations):
         said.append("Some cells have no test scores; they are ranked on val and not compared.")
@@ -48,6 +49,19 @@ def caveats(study: Study) -> list[str]:
     if any(str(result.metrics.get("git") or "").endswith("-dirty") for result in results):
         said.append("Some cells were trained by code with changes that no commit holds.")
     return said
+
+
+def _nothing_found(results: Sequence[Result]) -> list[str]:
+    found = [(each.name, each.by_patient(name="recall")) for each in results]
+    silent = [name for name, recall in found if len(recall) and not recall.any()]
+    if not silent:
+        return []
+    shown = ", ".join(silent[:3]) + (f" and {len(silent) - 3} more" if len(silent) > 3 else "")
+    return [
+        f"{len(silent)} of {len(results)} cells find no tumour in any test patient ({shown}): they "
+        "have not begun to learn, or learnt to predict nothing. What is said of their settings "
+        "says that alone; train longer, or with another optimizer.lr."
+    ]
 
 
 def _seeds(study: Study) -> list[str]:

@@ -152,7 +152,7 @@ def _value(key: str, label: str, settings: Sequence[Settings]) -> str:
         return " or ".join(dict.fromkeys(SOURCES.get(each, _foreign(each)) for each in found))
     if label.startswith(_HIDDEN) or (label != "seed" and set(found) <= _OFF):
         return ""
-    return f"{label} {' or '.join(level_order(key, found))}"
+    return label if set(found) == {"True"} else f"{label} {' or '.join(level_order(key, found))}"
 
 
 def _text(value: Any) -> str:

@@ -32,6 +32,16 @@ def test_one_cell_gets_a_word() -> None:
     assert "One cell" in said(sweep({"norm": ["batch"]}))
 
 
+def test_cells_that_find_nothing_get_a_word() -> None:
+    some = {part: [0.5, 0.6, 0.7, 0.0, 0.6, 0.7] for part in ("train", "val", "test")}
+    none = dict.fromkeys(some, [0.0] * 6)
+    learnt = [result({"norm": "batch", "seed": seed}, some) for seed in (0, 1)]
+    silent = [result({"norm": "group", "seed": seed}, none) for seed in (0, 1)]
+    assert "no tumour" not in said(learnt)
+    assert "1 of 3 cells find no tumour in any test patient (group-0)" in said([*learnt, silent[0]])
+    assert "2 of 4 cells" in said([*learnt, *silent])
+
+
 def test_one_seed_gets_a_word() -> None:
     assert "One seed" in said(sweep({"norm": ["batch", "group"]}))
 
