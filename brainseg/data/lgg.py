@@ -49,7 +49,7 @@ class LGG:
         "lower-grade gliomas before surgery, of five institutions: nothing else was learnt",
         "finds the FLAIR abnormality, not the enhancing tumour or its core",
         "axial slices of whole heads, skull included; pre-contrast, FLAIR, post-contrast",
-        "with FLAIR alone, a tumour hardly brighter there than the brain around it is found in part",
+        "with FLAIR alone, a tumour hardly brighter than the brain around it is found in part",
     )
 
     def find(self, root: str | Path | None = None) -> Found:

@@ -72,7 +72,7 @@ def _patients(one: Result) -> str:
         if data.get(key)
     ]
     if "missing" in one.patients:
-        lacking = one.patients[one.patients["missing"].fillna("") != ""]["patient"].nunique()
+        lacking = one.patients[one.patients["missing"].notna()]["patient"].nunique()
         told += [f"{lacking} with a sequence missing, where another stands in"] if lacking else []
     return ", ".join(told)
 
