@@ -56,6 +56,14 @@ def phrase(chosen: Levels) -> str:
     return ", ".join(part for part in parts if part) or "the only configuration"
 
 
+def text(value: Any) -> str:
+    """A setting as a level: the shortest form of a number that is it."""
+    if not isinstance(value, float):
+        return str(value)
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)
+
+
 def _settings(result: Result) -> dict[str, Any]:
     settings = identity(result.config)
     folds = settings.pop("split.fold", None) is not None
@@ -85,11 +93,3 @@ def _varies_within(
 
 def _rank(name: str) -> int:
     return _FIRST.index(name) if name in _FIRST else len(_FIRST)
-
-
-def text(value: Any) -> str:
-    """A setting as a level: the shortest form of a number that is it."""
-    if not isinstance(value, float):
-        return str(value)
-    short = f"{value:g}"
-    return short if float(short) == value else repr(value)

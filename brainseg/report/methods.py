@@ -11,8 +11,8 @@ from brainseg.statistics import DRAWS
 
 # by the name of what an option builds, whatever the option is called
 SOURCES = {
-    "Averaging": "scored and kept: an exponential moving average of the weights",
     "AttentionUNet": "Oktay et al. 2018, arXiv 1804.03999",
+    "Averaging": "scored and kept: an exponential moving average of the weights",
     "BraTS": "Menze et al. 2015, doi 10.1109/TMI.2014.2377694",
     "Decathlon": "Antonelli et al. 2022, doi 10.1038/s41467-022-30695-9",
     "LGG": "Buda et al. 2019, doi 10.1016/j.compbiomed.2019.05.002",
