@@ -84,7 +84,7 @@ def _ours(segmenter: Segmenter, files: dict[str, Path], folder: Path) -> None:
     case = Finder().by_sequence(files)
     scan = case.read()
     scan.notes.extend(unlike(scan, segmenter.known))
-    mask = segmenter.mask(segmenter.probabilities(scan))
+    mask = segmenter.mask(segmenter.probabilities(scan), segmenter.cut(scan))
     scan.write(mask[0], folder / "ours", "mask")
     report.measure(scan, mask, segmenter.used(), segmenter.regions)
 

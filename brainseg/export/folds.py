@@ -31,14 +31,16 @@ from brainseg.runs.folder import LAST, RunFolder
 
 # what published weights do that a run does not, beside `few`: each won out of fold, docs/results
 HABITS: Any = {"tta": True, "least_part": 0.1}
+WHOLE, ALONE = "dice", "flair_alone"  # keys of a card's scores
 FAILED = 0.5  # Dice below which a patient counts as failed
 
 
 def out_of_fold(cells: Sequence[RunFolder]) -> dict[str, Any]:
-    """Threshold, temperature and scores from folds, as they stand in the card.
+    """Thresholds, temperature and scores from folds, as they stand in the card.
 
     Each fold's threshold is the best of its own val patients, and counts for its test patients;
-    the card's is the best of all folds' val patients. Weights are rounded to float16 before.
+    the card's is the best of all folds' val patients. That of one sequence alone is chosen in the
+    same way, where the val patients lose the others. Weights are rounded to float16 before.
 
     Args:
         cells: finished runs of one recipe, a fold each.
@@ -47,7 +49,7 @@ def out_of_fold(cells: Sequence[RunFolder]) -> dict[str, Any]:
         ValueError: a patient is tested twice, or its scans cannot be read.
     """
     tested: dict[str, dict[str, float]] = {}
-    validated: list[Histogram] = []
+    validated: dict[str, list[Histogram]] = {WHOLE: [], ALONE: []}
     seen: list[dict[str, float]] = []
     for cell in cells:
         members = cell.required_metrics["split"]["members"]
@@ -60,25 +62,30 @@ def out_of_fold(cells: Sequence[RunFolder]) -> dict[str, Any]:
                 "region: export a run, or train with data.regions=[one]"
             )
         config = load_checkpoint(cell.path / LAST)["config"]
-        val = [
-            _histogram(segmenter, [scan], target)
-            for scan, target in patients(config, members["val"])
-        ]
-        cut = replace(segmenter, threshold=float(THRESHOLDS[best_threshold(together(val))]))
+        val: dict[str, list[Histogram]] = {WHOLE: [], ALONE: []}
+        for scan, target in patients(config, members["val"]):
+            met = ways(scan)
+            for key, found in val.items():
+                found.append(_histogram(segmenter, met.get(key, met[WHOLE]), target))
+        whole, alone = (_best(val[key]) for key in (WHOLE, ALONE))
+        cut = replace(segmenter, threshold=whole, threshold_alone=alone)
         for scan, target in patients(config, members["test"]):
             seen.append(features(scan))
             tested[scan.name] = {
                 key: volume_dice(cut, each, target) for key, each in ways(scan).items()
             }
-        validated += val
-    found = together(validated)
-    degree = temperature(found)
-    best = np.float32(THRESHOLDS[best_threshold(found)])
+        for key, found in val.items():
+            validated[key] += found
+    degree = temperature(together(validated[WHOLE]))
+    whole, alone = (
+        float(calibrated(np.float32(_best(validated[key])), degree)) for key in (WHOLE, ALONE)
+    )
     ranges = {key: [each[key] for each in seen if each] for key in next(filter(None, seen), {})}
     return {
         **HABITS,
         "features": {k: [round(min(v), 4), round(max(v), 4)] for k, v in ranges.items()},
-        "threshold": round(float(calibrated(best, degree)), 4),
+        "threshold": round(whole, 4),
+        "threshold_alone": round(alone, 4),
         "temperature": round(degree, 4),
         "scores": {
             "of": f"{len(tested)} patients out of fold, {len(cells)} folds, original pixels",
@@ -111,9 +118,9 @@ def patients(
 
 def ways(scan: Scan) -> dict[str, list[Scan]]:
     """A patient as `predict` may meet it: whole, FLAIR alone of several, each slice by itself."""
-    found = {"dice": [scan]}
+    found = {WHOLE: [scan]}
     if scan.main == FLAIR and len(scan.sequences) > 1:
-        found["flair_alone"] = [replace(scan, sequences={FLAIR: scan.first})]
+        found[ALONE] = [replace(scan, sequences={FLAIR: scan.first})]
     slices = range(len(scan.first))
     return found | {
         "lone_slices": [
@@ -137,6 +144,10 @@ def few(cell: RunFolder) -> int:
     return FEW if table is None else min(FEW, int(table["slices"].min()))
 
 
+def _best(found: list[Histogram]) -> float:
+    return float(THRESHOLDS[best_threshold(together(found))])
+
+
 def _histogram(segmenter: Segmenter, scans: Sequence[Scan], target: NDArray[np.bool_]) -> Histogram:
     """Of a patient, whose slices are one scan or several."""
     return histogram(np.concatenate([segmenter.probabilities(each)[0] for each in scans]), target)
@@ -144,7 +155,9 @@ def _histogram(segmenter: Segmenter, scans: Sequence[Scan], target: NDArray[np.b
 
 def volume_dice(segmenter: Segmenter, scans: Sequence[Scan], target: NDArray[np.bool_]) -> float:
     """Dice of a patient, whose slices are one scan or several."""
-    masks = [segmenter.mask(segmenter.probabilities(each))[0] for each in scans]
+    masks = [
+        segmenter.mask(segmenter.probabilities(each), segmenter.cut(each))[0] for each in scans
+    ]
     both = (np.concatenate(masks), target)
     pair = (torch.from_numpy(each).flatten(0, 1)[None, None] for each in both)
     return float(dice(count(*pair)))

@@ -104,6 +104,7 @@ def _said(run: RunFolder, metrics: dict[str, Any], checkpoint: dict[str, Any]) -
         "labels": labels_of(reader.bits, reader.regions, regions),
         "preprocessing": checkpoint["preprocessing"],
         "threshold": THRESHOLD,
+        "threshold_alone": THRESHOLD,
         "temperature": 1.0,
         "tta": False,
         "least_part": 0.0,

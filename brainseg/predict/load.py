@@ -15,7 +15,9 @@ from brainseg.loaded import rebuilt
 from brainseg.predict.published import OWN, is_published, load_published
 from brainseg.predict.segmenter import Segmenter
 
-_OF_A_RUN = (THRESHOLD, 1.0, False, 0.0)  # threshold, temperature, tta, least part
+# threshold, the same where one sequence stands in for all, temperature, tta, least part
+Habits = tuple[float, float, float, bool, float]
+_OF_A_RUN: Habits = (THRESHOLD, THRESHOLD, 1.0, False, 0.0)
 
 
 def load(weights: Sequence[Path] = (), *, device: str = "auto") -> Segmenter:
@@ -45,7 +47,7 @@ def load(weights: Sequence[Path] = (), *, device: str = "auto") -> Segmenter:
             raise ValueError(f"{path} segments other regions than the first: leave it")
         each.module.to(hardware.device(own["accelerator"]))
     agreed = {each.habits for each in opened}
-    threshold, temperature, tta, least_part = agreed.pop() if len(agreed) == 1 else _OF_A_RUN
+    habits = agreed.pop() if len(agreed) == 1 else _OF_A_RUN
     return Segmenter(
         tuple(
             Model(each.module, own["precision"], windows=each.preprocessing.windows)
@@ -57,10 +59,7 @@ def load(weights: Sequence[Path] = (), *, device: str = "auto") -> Segmenter:
         first.labels,
         {str(path): each.checksum for path, each in zip(paths, opened, strict=True)},
         str(hardware.describe(own["accelerator"])["device"]),
-        threshold,
-        temperature,
-        tta,
-        least_part,
+        *habits,
         first.known,
         tuple(dict.fromkeys(each.licence for each in opened if each.licence)),
     )
@@ -74,7 +73,7 @@ class _Weights:
     regions: tuple[str, ...]
     labels: Labels
     checksum: str
-    habits: tuple[float, float, bool, float] = _OF_A_RUN
+    habits: Habits = _OF_A_RUN
     known: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     licence: str = ""
 
@@ -90,7 +89,8 @@ def _open(path: Path) -> _Weights:
     if is_published(path):
         net, card = load_published(path)
         state = Preprocessing.from_state(card["preprocessing"])
-        habits = card["threshold"], card["temperature"], card["tta"], card["least_part"]
+        cuts = card["threshold"], card["threshold_alone"]
+        habits = *cuts, card["temperature"], card["tta"], card["least_part"]
         named = tuple(card["channels"]), tuple(card["regions"]), card["labels"]
         return _Weights(
             net, state, *named, card["sha256"], habits, card["features"], card["licence"]

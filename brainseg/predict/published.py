@@ -22,7 +22,13 @@ from brainseg.data.preprocessing import Preprocessing
 
 FORMAT = 1
 TENSORS, CARD, LICENCE = "model.safetensors", "model.json", "LICENSE"
-RANGES = (("threshold", (0.001, 0.999)), ("temperature", (0.01, 100)), ("least_part", (0, 1)))
+_PROBABILITY = (0.001, 0.999)
+RANGES = (
+    ("threshold", _PROBABILITY),
+    ("threshold_alone", _PROBABILITY),
+    ("temperature", (0.01, 100)),
+    ("least_part", (0, 1)),
+)
 OWN = Path(__file__).parent.parent / "weights" / "lgg"  # those that come along
 
 
@@ -56,6 +62,7 @@ def load_published(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
         card["labels"] = {str(region): int(label) for region, label in labels.items()}
         if labels.keys() != set(card["regions"]) or not all(0 < n < 256 for n in labels.values()):
             raise ValueError(f"labels {labels} of regions {card['regions']}")
+        card.setdefault("threshold_alone", card["threshold"])  # one of both up to revision fe7c09b
         card |= {key: float(card[key]) for key, _ in RANGES} | {"tta": bool(card["tta"])}
         if wrong := [key for key, (low, high) in RANGES if not low <= card[key] <= high]:
             raise ValueError(f"{wrong[0]} {card[wrong[0]]}")

@@ -48,7 +48,6 @@ def run(options: argparse.Namespace, words: Sequence[str]) -> bool:
         "versions": {name: version(name) for name in ("brainseg", "torch")},
         "weights": segmenter.sources,
         "device": segmenter.device,
-        "threshold": options.threshold or segmenter.threshold,
         "temperature": segmenter.temperature,
         "tta": segmenter.tta if options.tta is None else options.tta,
         "least_part": segmenter.least_part,
@@ -141,8 +140,7 @@ def _case(
     try:
         settings = [options.threshold, options.tta, options.resample]
         settings += [options.probabilities, options.preview, options.dicom_seg]
-        weights = sorted(segmenter.sources.values())
-        entry["checksum"] = report.checksum(case.files, weights, *settings)
+        entry["checksum"] = report.checksum(case.files, segmenter.identity, *settings)
         same = before.get("checksum") == entry["checksum"]
         if options.resume and same and _there(before):
             say(f"{case.name}: done before")
@@ -169,7 +167,8 @@ def _segment(case: Case, segmenter: Segmenter, options: argparse.Namespace) -> d
         trained = ", ".join(known)
         scan.notes.append(f"slices, rows, columns run to {scan.orientation}; trained on {trained}")
     probs = segmenter.probabilities(scan, tta=options.tta)
-    mask = segmenter.mask(probs, options.threshold)
+    threshold = options.threshold or segmenter.cut(scan)
+    mask = segmenter.mask(probs, threshold)
     stem, regions = options.out / case.name, segmenter.regions
     several = len(regions) > 1
     written = scan.write(segmenter.label_map(mask), stem, "labels") if several else []
@@ -189,7 +188,7 @@ def _segment(case: Case, segmenter: Segmenter, options: argparse.Namespace) -> d
         path = stem.with_name(f"{case.name}_preview.png")
         written.append(write_preview(scan, mask, path, regions))
     measured = report.measure(scan, mask, segmenter.used(), regions)
-    return {"written": [str(path) for path in written], **measured}
+    return {"written": list(map(str, written)), "threshold": threshold, **measured}
 
 
 def _there(before: dict[str, Any]) -> bool:

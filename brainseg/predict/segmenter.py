@@ -34,6 +34,7 @@ class Segmenter:
         sources: where each model is from, and the SHA-256 of its weights.
         device: that they run on.
         threshold: the weights' own, on calibrated probability; 0.5 unless they are published.
+        threshold_alone: the same where one sequence stands in for all others.
         temperature: what `calibrated` divides logits by; 1 unless they are published.
         tta: whether to average over flips, where the caller says nothing.
         least_part: parts of a mask that are smaller than this share of the largest are dropped.
@@ -49,6 +50,7 @@ class Segmenter:
     sources: dict[str, str]
     device: str
     threshold: float = THRESHOLD
+    threshold_alone: float = THRESHOLD
     temperature: float = 1.0
     tta: bool = False
     least_part: float = 0.0
@@ -70,20 +72,25 @@ class Segmenter:
         flips = self.tta if tta is None else tta
         return predict(self.models, scan.volume(self.channels), self.preprocessing, tta=flips)
 
-    def mask(self, probs: Probs, threshold: float | None = None) -> NDArray[np.bool_]:
+    def cut(self, scan: Scan) -> float:
+        """The weights' own threshold for a scan: fewer sequences leave a network less sure."""
+        lost = len(scan.missing(self.used()))
+        alone = lost > 0 and lost >= len(self.used()) - 1
+        return self.threshold_alone if alone else self.threshold
+
+    def mask(self, probs: Probs, threshold: float) -> NDArray[np.bool_]:
         """Where `probabilities` are above a threshold once they are calibrated, [K, D, H, W].
 
         Args:
             probs: what `probabilities` gave.
-            threshold: within 0 and 1; None is the weights' own.
+            threshold: within 0 and 1, such as the weights' own for the scan (`cut`).
 
         Raises:
             ValueError: the threshold is outside.
         """
-        if threshold is not None and not 0 <= threshold <= 1:
+        if not 0 <= threshold <= 1:
             raise ValueError(f"threshold={threshold} must be within 0 and 1")
-        cut = np.float32(self.threshold if threshold is None else threshold)
-        found = np.asarray(probs > calibrated(cut, 1 / self.temperature))
+        found = np.asarray(probs > calibrated(np.float32(threshold), 1 / self.temperature))
         for each in found if self.least_part else ():
             each[:] = without_small(each, self.least_part)
         return found
@@ -119,7 +126,7 @@ class Segmenter:
             if len(cases) != 1:
                 raise ValueError(f"{image} holds {len(cases)} cases; give one")
             scan = cases[0].read().known_as(self.channels)
-            mask = self.mask(self.probabilities(scan, tta=tta), threshold)
+            mask = self._mask(scan, threshold, tta)
             return self._alone(np.stack([scan.back(each) for each in mask]))
         array = _array(image)
         slices = array[(None,) * (4 - array.ndim)] if array.ndim in (2, 3, 4) else array
@@ -134,11 +141,13 @@ class Segmenter:
         pixels = {
             name: to_bytes(slices[:, k], name, windows[k]).bytes for k, name in enumerate(names)
         }
-        mask = self.mask(
-            self.probabilities(Scan("image", pixels, {}, main=main), tta=tta), threshold
-        )
+        mask = self._mask(Scan("image", pixels, {}, main=main), threshold, tta)
         mask = self._alone(mask if array.ndim == 4 else mask[:, 0])
         return torch.from_numpy(mask) if isinstance(image, Tensor) else mask
+
+    def _mask(self, scan: Scan, threshold: float | None, tta: bool | None) -> NDArray[np.bool_]:
+        own = self.cut(scan) if threshold is None else threshold
+        return self.mask(self.probabilities(scan, tta=tta), own)
 
     def _alone(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Without the axis of regions, where there is one."""
@@ -152,6 +161,13 @@ class Segmenter:
     def finder(self, *, resample: bool = False, order: Sequence[str] = ()) -> Finder:
         """What finds and reads cases for these weights."""
         return Finder(resample, tuple(order), self.channels, self._windows)
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What a mask depends on beside its scan and what the caller says."""
+        weights = sorted(self.sources.values())
+        cuts = self.threshold, self.threshold_alone, self.temperature
+        return weights, *cuts, self.tta, self.least_part
 
     def used(self) -> list[str]:
         """The sequences that the networks see."""

@@ -31,7 +31,7 @@ def main(sweep: Path, target: Path) -> None:
     dice, cell, name = tested[len(tested) // 2]
     ((scan, truth),) = patients(cell.config or {}, [name])
     segmenter = as_published(cell)
-    mask = segmenter.mask(segmenter.probabilities(scan))[0]
+    mask = segmenter.mask(segmenter.probabilities(scan), segmenter.cut(scan))[0]
     k = int(truth.sum((1, 2)).argmax())
     figure = draw(scan.sequences["flair"][k], truth[k], mask[k], dice)
     figure.savefig(target, dpi=100)

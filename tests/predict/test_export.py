@@ -67,9 +67,10 @@ def test_the_cards_threshold_is_what_a_segmenter_cuts_at(published: Path) -> Non
     card = json.loads((published / "model.json").read_text())
     segmenter = brainseg.load(published)
     assert (segmenter.threshold, segmenter.temperature) == (card["threshold"], card["temperature"])
+    assert segmenter.threshold_alone == card["threshold_alone"] != card["threshold"]
     probs = np.random.default_rng(0).random((1, 2, 8, 8), np.float32)
     expected = calibrated(probs, segmenter.temperature) > card["threshold"]
-    np.testing.assert_array_equal(segmenter.mask(probs), expected)
+    np.testing.assert_array_equal(segmenter.mask(probs, card["threshold"]), expected)
     assert segmenter.mask(probs, 0.9).sum() < segmenter.mask(probs, 0.1).sum()
 
 

@@ -36,6 +36,23 @@ def test_published_weights_segment_as_the_run_does(
     np.testing.assert_array_equal(*found)
 
 
+def test_a_card_that_cuts_elsewhere_is_another_mask_for_resume(
+    published: Path, tmp_path: Path
+) -> None:
+    scan = write_nifti(tmp_path / "scan.nii.gz", head())
+    words = [str(scan), "--weights", str(published), "--out", str(tmp_path / "masks"), "--resume"]
+    card = json.loads((published / "model.json").read_text())
+    del card["threshold_alone"]  # of a card that is older, which has one threshold for all
+    pixels = []
+    for threshold in ({}, {"threshold_alone": 0.002}, {"threshold_alone": 0.998}):
+        (published / "model.json").write_text(json.dumps(card | threshold))
+        assert predict(words) == 0
+        (case,) = json.loads((tmp_path / "masks" / "report.json").read_text())["cases"]
+        assert case["threshold"] == threshold.get("threshold_alone", card["threshold"])
+        pixels.append(case["pixels"])
+    assert pixels[1] > pixels[0] > pixels[2]
+
+
 def test_the_card_says_what_the_run_was_and_names_no_code_and_no_patient(
     run: Path, published: Path
 ) -> None:

@@ -36,6 +36,24 @@ def test_flips_and_small_parts_are_the_weights_own_unless_the_caller_says(run: o
     assert flipping.mask(plain, 0.3).sum() < segmenter.mask(plain, 0.3).sum()
 
 
+def test_a_scan_of_one_sequence_of_several_is_cut_at_a_threshold_of_its_own(run: object) -> None:
+    segmenter = replace(brainseg.load(str(run)), threshold=0.9, threshold_alone=0.1)
+    image = (head() / 4).astype(np.uint8)
+    for names, threshold in (
+        (("flair",), 0.1),
+        (("flair", "t2"), 0.1),  # which the network does not see
+        (("flair", "post"), 0.9),
+        (("pre", "flair", "post"), 0.9),
+    ):
+        assert segmenter.cut(Scan("x", dict.fromkeys(names, image), {})) == threshold
+    probs = segmenter.probabilities(Scan("x", {"flair": image}, {}))
+    np.testing.assert_array_equal(segmenter(image[:, None]), segmenter.mask(probs, 0.1)[0])
+    three = np.stack([image] * 3, 1)  # the same slices, given as three sequences
+    np.testing.assert_array_equal(segmenter(three), segmenter.mask(probs, 0.9)[0])
+    one = replace(segmenter, preprocessing=replace(segmenter.preprocessing, channels=(1,)))
+    assert one.cut(Scan("x", {"flair": image}, {})) == 0.9  # all that such a network sees
+
+
 def test_the_head_is_found_where_flair_stands_alone() -> None:
     """A lesion so bright that Otsu's threshold falls between it and the brain."""
     y, x = np.meshgrid(*(np.linspace(-1, 1, 64),) * 2, indexing="ij")

@@ -57,7 +57,9 @@ def test_they_find_a_drawn_tumour_that_they_were_not_trained_on() -> None:
     for patient in patients[:3]:
         images, masks, *_ = scans.reader.read(patient)
         sequences = {name: images[..., k] for k, name in enumerate(scans.reader.modalities)}
-        mask = segmenter.mask(segmenter.probabilities(Scan(patient.name, sequences, {})))[0]
+        mask = segmenter.mask(
+            segmenter.probabilities(Scan(patient.name, sequences, {})), segmenter.threshold
+        )[0]
         pair = (torch.from_numpy(each)[None].flatten(1, 2)[:, None] for each in (mask, masks > 0))
         found.append(float(dice(count(*pair))))
     assert np.mean(found) > 0.3
