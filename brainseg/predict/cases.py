@@ -49,7 +49,15 @@ class Finder:
     windows: tuple[tuple[float, float], ...] = ()
 
     def by_sequence(self, files: Mapping[str, Path]) -> Case:
-        """A case whose sequences are given by name: a file or a folder of DICOM each."""
+        """A case whose sequences are given by name: a file or a folder of DICOM each.
+
+        Raises:
+            ValueError: one file is given as two sequences, of which one would be a copy.
+        """
+        by_file: dict[Path, str] = {}
+        for key, path in files.items():
+            if path.is_file() and (other := by_file.setdefault(path.resolve(), key)) != key:
+                raise ValueError(f"{path} is given as {other} and as {key}; leave out what is none")
         return self._volume(named(files[FLAIR]).case, {key: [p] for key, p in files.items()})
 
     def find(self, paths: Sequence[Path]) -> tuple[list[Case], dict[str, str]]:

@@ -73,7 +73,7 @@ class Segmenter:
         return predict(self.models, scan.volume(self.channels), self.preprocessing, tta=flips)
 
     def cut(self, scan: Scan) -> float:
-        """The weights' own threshold for a scan: fewer sequences leave a network less sure."""
+        """The weights' own threshold, in [0, 1]: `threshold_alone` for a scan of one of several."""
         lost = len(scan.missing(self.used()))
         alone = lost > 0 and lost >= len(self.used()) - 1
         return self.threshold_alone if alone else self.threshold

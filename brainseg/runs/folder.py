@@ -187,7 +187,7 @@ class RunFolder:
         path = self.path / name
         try:
             return understood(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
             what = f"no {error}" if isinstance(error, KeyError) else f"{error}".partition("\n")[0]

@@ -230,6 +230,10 @@ def test_numbered_pictures_are_one_volume_with_a_word_and_a_lone_one_keeps_its_n
         (["--pre", "a.nii.gz"], "--flair FILE is needed"),
         (["scan.nii.gz", "--flair", "scan.nii.gz"], "give files or flags"),
         (["--flair", "none.nii.gz"], "none.nii.gz does not exist"),
+        (
+            ["--flair", "scan.nii.gz", "--post", "scan.nii.gz"],
+            "scan.nii.gz is given as flair and as post; leave out what is none",
+        ),
         (["scan.nii.gz", "scan.nii.gz"], "two cases are called scan"),
         (["scan.nii.gz", "--device", "gpu"], "CUDA GPU"),
         (["scan.nii.gz", "--order", "flair", "flair"], "must name each sequence once"),

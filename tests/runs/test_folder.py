@@ -74,6 +74,7 @@ def test_what_is_no_finished_run_says_what_it_is_and_what_to_give(tmp_path: Path
     (begun.folder / LAST).touch()
     for folder, said in (
         ("nowhere", "is no folder; give that of a finished run"),
+        ("sweep/cell/metrics.json", "is no folder; give that of a finished run"),
         ("sweep", "is a sweep; give one of its 1 finished cells, such as cell"),
         ("begun", "is not finished; give the command that trained it again"),
         (".", "is no run folder: it has no metrics.json"),
